@@ -1,0 +1,107 @@
+"""Minibatches of whole episodes for one forward pass each.
+
+Shapes: B episodes, T tokens of the longest, N states in all of them, A actions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from agents.episodes import Episode, unpack
+from agents.models.actor_critic import ActorCritic
+from agents.models.distribution import entropy, masked_log_softmax, take
+
+
+class Batch(NamedTuple):
+    """Episodes as tensors; states are in episode order, then in time order.
+
+    Attributes:
+        tokens_BT: int64, padded on the right.
+        rows_N: the episode of each state.
+        columns_N: the position of its last token.
+        actions_N: the action taken.
+        legal_NA: bool, or None.
+    """
+
+    tokens_BT: Tensor
+    rows_N: Tensor
+    columns_N: Tensor
+    actions_N: Tensor
+    legal_NA: Tensor | None
+
+
+class Evaluation(NamedTuple):
+    """What a model makes of the states and actions of a batch, each (N,)."""
+
+    log_probs: Tensor
+    entropies: Tensor
+    values: Tensor
+
+
+def make_batch(episodes: Sequence[Episode], n_actions: int, device: torch.device) -> Batch:
+    """Pad episodes to one length and put their states side by side."""
+    lengths_B = np.array([len(episode.tokens_L) for episode in episodes])
+    tokens_BT = np.zeros((len(episodes), lengths_B.max()), np.int64)
+    for row, episode in enumerate(episodes):
+        tokens_BT[row, : lengths_B[row]] = episode.tokens_L
+    steps_B = [episode.steps for episode in episodes]
+    packed = [episode.legal_TA8 for episode in episodes if episode.legal_TA8 is not None]
+    legal_NA = unpack(np.concatenate(packed), n_actions) if packed else None
+    return Batch(
+        tokens_BT=torch.from_numpy(tokens_BT).to(device),
+        rows_N=torch.from_numpy(np.repeat(np.arange(len(episodes)), steps_B)).to(device),
+        columns_N=_joined([episode.positions_T for episode in episodes], device),
+        actions_N=_joined([episode.actions_T for episode in episodes], device),
+        legal_NA=None if legal_NA is None else torch.from_numpy(legal_NA).to(device),
+    )
+
+
+def _joined(arrays: Sequence[npt.NDArray[np.int32]], device: torch.device) -> Tensor:
+    return torch.from_numpy(np.concatenate(arrays).astype(np.int64)).to(device)
+
+
+def evaluate(model: ActorCritic, batch: Batch) -> Evaluation:
+    """Log-probabilities, entropies and values of all states in one forward pass."""
+    hidden_ND = model.hidden(batch.tokens_BT, batch.rows_N, batch.columns_N)
+    log_probs_NA = masked_log_softmax(model.logits(hidden_ND), batch.legal_NA)
+    return Evaluation(
+        log_probs=take(log_probs_NA, batch.actions_N),
+        entropies=entropy(log_probs_NA),
+        values=model.values(hidden_ND),
+    )
+
+
+def minibatches(
+    episodes: Sequence[Episode], max_tokens: int, rng: np.random.Generator
+) -> Iterator[npt.NDArray[np.intp]]:
+    """Indices of every episode once, in minibatches of like length and at most `max_tokens`.
+
+    Episodes are shuffled, then sorted by length within pools of several minibatches, so that
+    little is padded and yet the composition of a minibatch changes; the minibatches come in random
+    order. An episode longer than `max_tokens` has a minibatch for itself.
+
+    Args:
+        episodes: those to divide.
+        max_tokens: padded tokens in a minibatch.
+        rng: of the order.
+    """
+    lengths_E = np.array([len(episode.tokens_L) for episode in episodes])
+    order_E = rng.permutation(len(episodes))
+    pools = max(1, round(lengths_E.sum() / (8 * max_tokens)))
+    groups: list[npt.NDArray[np.intp]] = []
+    for pool in np.array_split(order_E, pools):
+        by_length = pool[np.argsort(lengths_E[pool], kind="stable")]
+        start = 0
+        for end in range(1, len(by_length) + 1):
+            last = end == len(by_length)
+            if last or lengths_E[by_length[end]] * (end + 1 - start) > max_tokens:
+                groups.append(by_length[start:end])
+                start = end
+    for group in rng.permutation(len(groups)):
+        yield groups[group]

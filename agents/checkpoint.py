@@ -1,0 +1,96 @@
+"""Checkpoints: a folder with one JSON file that names the safetensors files that belong to it.
+
+A save writes new tensor files under new names, then replaces `checkpoint.json` in one atomic step,
+then deletes the files of the previous save. Whatever moment a process dies at, `checkpoint.json`
+is whole and all that it names is there. Loading reads JSON and tensors, and runs no code.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from agents.errors import CheckpointError
+
+INDEX = "checkpoint.json"
+FORMAT = 1
+
+Tensors = Mapping[str, Tensor]
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Replace a file's content as one step: readers see the old content or the new."""
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)
+        raise
+
+
+def save_checkpoint(folder: Path, facts: Mapping[str, Any], parts: Mapping[str, Tensors]) -> None:
+    """Write a checkpoint; the previous one in the folder stays loadable until the new one is.
+
+    Args:
+        folder: made if needed.
+        facts: whatever JSON can hold.
+        parts: groups of tensors, one file each.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    generation = _generation(folder) + 1
+    files = {part: f"{part}-{generation}.safetensors" for part in parts}
+    for part, tensors in parts.items():
+        contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+        write_atomically(folder / files[part], save(contiguous))
+    index = {"format": FORMAT, "generation": generation, "files": files, **facts}
+    write_atomically(folder / INDEX, (json.dumps(index, indent=2) + "\n").encode())
+    for part in parts:
+        for path in folder.glob(f"{part}-*.safetensors"):
+            if path.name != files[part]:
+                path.unlink()
+
+
+def load_checkpoint(folder: Path) -> tuple[dict[str, Any], dict[str, dict[str, Tensor]]]:
+    """The facts and the tensors of a checkpoint.
+
+    Raises:
+        CheckpointError: there is none, or it is damaged; says which file.
+    """
+    path = folder / INDEX
+    try:
+        index = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CheckpointError(f"no checkpoint in {folder}: it has no {INDEX}") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{path} is not JSON: {error}") from error
+    if not isinstance(index, dict) or index.get("format") != FORMAT:
+        raise CheckpointError(f"{path} has no format {FORMAT}: it was not written by agents")
+    parts = {}
+    for part, name in index["files"].items():
+        if Path(name).name != name:
+            raise CheckpointError(f"{path} names the file {name!r} outside its folder")
+        try:
+            parts[part] = load_file(folder / name)
+        except (FileNotFoundError, SafetensorError) as error:
+            raise CheckpointError(f"cannot read {folder / name}: {error}") from error
+    return index, parts
+
+
+def _generation(folder: Path) -> int:
+    """The highest generation of any file there, so that no file is ever written over."""
+    numbers = [path.stem.rpartition("-")[2] for path in folder.glob("*-*.safetensors")]
+    return max((int(number) for number in numbers if number.isdecimal()), default=0)

@@ -1,0 +1,207 @@
+"""What the agents ask of an environment: the token MDP's contract, read through Gymnasium.
+
+Nothing here is specific to textenvs: any environment that meets the contract will do, as a native
+vector environment or in Gymnasium's `SyncVectorEnv`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium
+import numpy as np
+import numpy.typing as npt
+import textenvs  # noqa: F401  registers its ids
+from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+
+from agents.errors import ContractError
+
+Ints = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+_MISSING = object()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contract:
+    """The constants of a token MDP that an agent is built for.
+
+    Attributes:
+        action_tokens: the token id that each action appends.
+        pad_token_id: fills an observation behind its prefix.
+        vocab_size: token ids are below it.
+        max_tokens: length of an observation.
+    """
+
+    action_tokens: tuple[int, ...]
+    pad_token_id: int
+    vocab_size: int
+    max_tokens: int
+
+    @property
+    def n_actions(self) -> int:
+        """How many actions there are."""
+        return len(self.action_tokens)
+
+
+def attribute(env: VectorEnv[Any, Any, Any], name: str, default: object = _MISSING) -> Any:
+    """An attribute or bound method of a vector env, or of the first of its single envs.
+
+    Raises:
+        ContractError: neither has it, and there is no default.
+    """
+    base = env.unwrapped
+    if hasattr(base, name):
+        return getattr(base, name)
+    singles = getattr(base, "envs", None)
+    if singles and singles[0].has_wrapper_attr(name):
+        return singles[0].get_wrapper_attr(name)
+    if default is not _MISSING:
+        return default
+    raise ContractError(
+        f"the environment {env} has no attribute {name!r}. Agents need: observations Box(0, "
+        "vocab_size - 1, (max_tokens,)) holding the prefix padded on the right; Discrete actions; "
+        "env.unwrapped.action_tokens (the token id each action appends); env.unwrapped.pad_token_id"
+    )
+
+
+def read_contract(env: VectorEnv[Any, Any, Any]) -> Contract:
+    """Check an environment against the contract and take its constants.
+
+    Raises:
+        ContractError: a part is missing or inconsistent; says which and what is needed.
+    """
+    action_tokens = np.asarray(attribute(env, "action_tokens"))
+    pad_token_id = int(attribute(env, "pad_token_id"))
+    space = env.single_observation_space
+    if not (
+        isinstance(space, gymnasium.spaces.Box)
+        and len(space.shape) == 1
+        and np.issubdtype(space.dtype, np.integer)
+    ):
+        raise ContractError(
+            f"the observation space is {space}; expected an integer Box of shape (max_tokens,) "
+            "with token ids from 0 to vocab_size - 1"
+        )
+    actions = env.single_action_space
+    if not isinstance(actions, gymnasium.spaces.Discrete) or actions.n != len(action_tokens):
+        raise ContractError(
+            f"the action space is {actions} and there are {len(action_tokens)} action_tokens; "
+            "expected Discrete(len(action_tokens))"
+        )
+    vocab_size = int(space.high.max()) + 1
+    if action_tokens.min() < 0 or action_tokens.max() >= vocab_size:
+        raise ContractError(
+            f"action_tokens go from {action_tokens.min()} to {action_tokens.max()}; expected token "
+            f"ids from 0 to {vocab_size - 1}, as in the observation space"
+        )
+    return Contract(
+        action_tokens=tuple(map(int, action_tokens)),
+        pad_token_id=pad_token_id,
+        vocab_size=vocab_size,
+        max_tokens=space.shape[0],
+    )
+
+
+def make_env(
+    env: str | gymnasium.Env[Any, Any] | VectorEnv[Any, Any, Any],
+    num_envs: int,
+    autoreset: AutoresetMode,
+    **env_kwargs: Any,
+) -> VectorEnv[Any, Any, Any]:
+    """A vector environment with the wanted autoreset mode.
+
+    Args:
+        env: an id (native vector environment where it has one), a single environment (played in
+            one slot) or a vector environment (used as it is).
+        num_envs: slots, for an id.
+        autoreset: what a slot does after an episode.
+        env_kwargs: options of the environment, for an id.
+
+    Raises:
+        ContractError: `env` has another autoreset mode, or is no environment.
+    """
+    if isinstance(env, str):
+        if gymnasium.spec(env).vector_entry_point is not None:
+            return gymnasium.make_vec(
+                env, num_envs=num_envs, autoreset_mode=autoreset.value, **env_kwargs
+            )
+        return gymnasium.make_vec(
+            env,
+            num_envs=num_envs,
+            vectorization_mode="sync",
+            vector_kwargs={"autoreset_mode": autoreset},
+            **env_kwargs,
+        )
+    if env_kwargs:
+        raise ContractError(
+            f"env_kwargs {sorted(env_kwargs)} go with an environment's id; {env} is made already"
+        )
+    if isinstance(env, gymnasium.Env):
+        single = env
+        return SyncVectorEnv([lambda: single], autoreset_mode=autoreset)
+    if not isinstance(env, VectorEnv):
+        raise ContractError(
+            f"expected an environment's id, a gymnasium.Env or a VectorEnv; got {type(env).__name__}"
+        )
+    if env.metadata.get("autoreset_mode") != autoreset:
+        raise ContractError(
+            f"the vector environment has autoreset mode {env.metadata.get('autoreset_mode')}; this "
+            f"agent needs it made with autoreset_mode={autoreset.value!r}, or give the id"
+        )
+    return env
+
+
+def prefix_lengths(observations_SL: npt.NDArray[np.integer], pad_token_id: int) -> Ints:
+    """Number of tokens up to the last one that is not padding, (S,); at least 1.
+
+    >>> prefix_lengths(np.array([[5, 6, 0, 0], [5, 0, 7, 0]]), pad_token_id=0)
+    array([2, 3])
+    """
+    from_end_S = (observations_SL[:, ::-1] != pad_token_id).argmax(axis=1)
+    return np.maximum(observations_SL.shape[1] - from_end_S, 1).astype(np.int64)
+
+
+def legal_actions(info: dict[str, Any]) -> Mask | None:
+    """The legal actions that an info dict tells of, (S, n_actions) bool; None if it does not."""
+    mask = info.get("action_mask")
+    return None if mask is None else np.asarray(mask).astype(np.bool_)
+
+
+def expert_actions(env: VectorEnv[Any, Any, Any]) -> Ints:
+    """The expert's action in every slot, (S,).
+
+    Raises:
+        ContractError: the environment has no expert.
+    """
+    base = env.unwrapped
+    if hasattr(base, "expert_actions"):
+        return np.asarray(base.expert_actions(), np.int64)
+    if hasattr(base, "call"):
+        attribute(env, "expert_action")
+        return np.asarray(base.call("expert_action"), np.int64)
+    raise ContractError(f"{env} has neither expert_actions() nor single environments to ask")
+
+
+def start_examples(
+    env: VectorEnv[Any, Any, Any], slots: Ints, examples: Ints, seed: int | None = None
+) -> tuple[npt.NDArray[np.integer], dict[str, Any]]:
+    """Start the given examples in the given slots of an env with autoreset mode DISABLED.
+
+    Returns:
+        The observations of all slots, and an info whose rows are set for the given slots.
+    """
+    if isinstance(env.unwrapped, SyncVectorEnv):
+        info: dict[str, Any] = {}
+        for slot, example in zip(slots, examples, strict=True):
+            only = np.arange(env.num_envs) == slot
+            options: dict[str, Any] = {"reset_mask": only, "index": int(example)}
+            observations, slot_info = env.reset(seed=seed, options=options)
+            for key in slot_info.keys() & {"action_mask"}:
+                info.setdefault(key, slot_info[key].copy())[slot] = slot_info[key][slot]
+        return observations, info
+    started = np.zeros(env.num_envs, np.bool_)
+    started[slots] = True
+    indices = np.zeros(env.num_envs, np.int64)
+    indices[slots] = examples
+    return env.reset(seed=seed, options={"reset_mask": started, "index": indices})

@@ -1,0 +1,178 @@
+"""Recorded episodes: token ids once, and a few numbers a step.
+
+Shapes: S slots, T steps of an episode, L tokens of its last acted-on prefix, A actions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from agents.environment import Ints, Mask
+
+
+@dataclass(frozen=True, kw_only=True)
+class Episode:
+    """One finished episode. Its states are the prefixes of `tokens_L` that end at `positions_T`.
+
+    Attributes:
+        tokens_L: int32, the prefix in which the last action was taken.
+        positions_T: int32, the last token's position in each state acted on, increasing to L - 1.
+        actions_T: int32.
+        rewards_T: float64.
+        log_probs_T: float32, of each action when it was taken.
+        values_T: float32, estimate of each state when it was acted on.
+        legal_TA8: uint8, legal actions packed by `numpy.packbits`; None if all always are.
+        bootstrap: value after the last step: 0 after termination, an estimate after truncation.
+        metrics: the task's metrics at the end.
+    """
+
+    tokens_L: npt.NDArray[np.int32]
+    positions_T: npt.NDArray[np.int32]
+    actions_T: npt.NDArray[np.int32]
+    rewards_T: npt.NDArray[np.float64]
+    log_probs_T: npt.NDArray[np.float32]
+    values_T: npt.NDArray[np.float32]
+    legal_TA8: npt.NDArray[np.uint8] | None
+    bootstrap: float
+    metrics: dict[str, float]
+
+    @property
+    def steps(self) -> int:
+        """Number of actions."""
+        return len(self.actions_T)
+
+    @property
+    def episode_return(self) -> float:
+        """Undiscounted sum of the rewards."""
+        return float(self.rewards_T.sum())
+
+
+class StepLog:
+    """The steps of all slots in the order they were taken, in arrays that grow.
+
+    An episode is a run of rows in one slot's column.
+    """
+
+    def __init__(self, num_slots: int) -> None:
+        """Start empty."""
+        self.rows = 0
+        self._starts_S = np.zeros(num_slots, np.int64)
+        self._columns: dict[str, npt.NDArray[Any]] = {}
+
+    @property
+    def running_S(self) -> Mask:
+        """The slots whose episode has begun and not ended."""
+        return self._starts_S < self.rows
+
+    def append(self, **fields: npt.NDArray[Any]) -> None:
+        """Add one step of every slot; each field has shape (S, ...)."""
+        for name, array in fields.items():
+            column = self._columns.get(name)
+            if column is None or self.rows == len(column):
+                grown = np.zeros((max(64, 2 * self.rows), *array.shape), array.dtype)
+                if column is not None:
+                    grown[: self.rows] = column
+                self._columns[name] = column = grown
+            column[self.rows] = array
+        self.rows += 1
+
+    def cut(self, slot: int) -> dict[str, npt.NDArray[Any]]:
+        """The fields of the slot's episode that ended with the last step; starts its next one."""
+        start = int(self._starts_S[slot])
+        self._starts_S[slot] = self.rows
+        return {name: rows[start : self.rows, slot].copy() for name, rows in self._columns.items()}
+
+    def restart(self) -> None:
+        """Forget all steps: every slot begins a new episode."""
+        self.rows = 0
+        self._starts_S[:] = 0
+
+    def forget_finished(self) -> None:
+        """Drop the rows that belong to no running episode."""
+        first = int(self._starts_S.min())
+        for column in self._columns.values():
+            column[: self.rows - first] = column[first : self.rows].copy()
+        self.rows -= first
+        self._starts_S -= first
+
+
+def make_episode(
+    fields: dict[str, npt.NDArray[Any]],
+    final_observation_L: npt.NDArray[np.integer],
+    bootstrap: float,
+    metrics: dict[str, float],
+) -> Episode:
+    """Put together an episode of the steps in `fields` (see `StepLog.cut`).
+
+    As a prefix grows only at its end, the final observation holds all earlier states.
+    """
+    positions_T = fields["positions"].astype(np.int32)
+    steps = len(positions_T)
+    return Episode(
+        tokens_L=final_observation_L[: positions_T[-1] + 1].astype(np.int32),
+        positions_T=positions_T,
+        actions_T=fields["actions"].astype(np.int32),
+        rewards_T=fields["rewards"].astype(np.float64),
+        log_probs_T=fields.get("log_probs", np.zeros(steps)).astype(np.float32),
+        values_T=fields.get("values", np.zeros(steps)).astype(np.float32),
+        legal_TA8=fields.get("legal"),
+        bootstrap=bootstrap,
+        metrics=metrics,
+    )
+
+
+def pack(legal_SA: Mask) -> npt.NDArray[np.uint8]:
+    """Eight actions a byte."""
+    return np.packbits(legal_SA, axis=-1)
+
+
+def unpack(legal_NA8: npt.NDArray[np.uint8], n_actions: int) -> Mask:
+    """The inverse of `pack`."""
+    return np.unpackbits(legal_NA8, axis=-1, count=n_actions).astype(np.bool_)
+
+
+def final_metrics(info: dict[str, Any], slot: int) -> dict[str, float]:
+    """The metrics of the episode that ended in a slot, from a vector env's info at that step.
+
+    Under SAME_STEP they are in `final_info`, under DISABLED in the info itself.
+    """
+    metrics = info.get("final_info", info).get("metrics", {})
+    return {
+        name: float(values[slot])
+        for name, values in metrics.items()
+        if not name.startswith("_") and metrics[f"_{name}"][slot]
+    }
+
+
+def final_text(info: dict[str, Any], slot: int) -> str:
+    """The text of the episode that ended in a slot; empty where the environment gives none."""
+    texts = info.get("final_info", info).get("text")
+    return "" if texts is None or texts[slot] is None else str(texts[slot])
+
+
+def mean_metrics(episodes: Sequence[Episode]) -> dict[str, float]:
+    """The mean of each metric over the episodes that have it."""
+    names = sorted({name for episode in episodes for name in episode.metrics})
+    return {
+        name: float(np.mean([e.metrics[name] for e in episodes if name in e.metrics]))
+        for name in names
+    }
+
+
+def total_steps(episodes: Sequence[Episode]) -> int:
+    """Number of actions in all episodes."""
+    return sum(episode.steps for episode in episodes)
+
+
+def examples_in_order(count: int, available: int) -> Ints:
+    """`count` different example indices spread evenly over those available, in order.
+
+    >>> examples_in_order(3, 10)
+    array([0, 3, 6])
+    """
+    return np.arange(count, dtype=np.int64) * available // count

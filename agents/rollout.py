@@ -1,0 +1,262 @@
+"""Playing: whole episodes of an actor-critic, and given examples of any chooser of actions.
+
+Shapes: S slots, L tokens of an observation, A actions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from gymnasium.vector import VectorEnv
+from torch import Tensor
+
+from agents.environment import (
+    Contract,
+    Ints,
+    Mask,
+    legal_actions,
+    prefix_lengths,
+    start_examples,
+)
+from agents.episodes import (
+    Episode,
+    StepLog,
+    final_metrics,
+    final_text,
+    make_episode,
+    pack,
+    total_steps,
+)
+from agents.models.actor_critic import ActorCritic, Decision
+from agents.models.distribution import masked_log_softmax, sample, take
+from agents.models.prefix_cache import PrefixCache
+
+Observations = npt.NDArray[np.integer]
+
+
+class Actor:
+    """Chooses actions in all slots with a cached model.
+
+    Args:
+        model: the actor-critic.
+        num_slots: slots of the vector environment.
+    """
+
+    def __init__(self, model: ActorCritic, num_slots: int) -> None:
+        """Start with an empty cache."""
+        self.model = model
+        self.cache = PrefixCache(model, num_slots)
+
+    @torch.inference_mode()
+    def act(
+        self,
+        observations_SL: Observations,
+        lengths_S: Ints,
+        legal_SA: Mask | None,
+        generator: torch.Generator | None,
+    ) -> Decision:
+        """Draw an action in every slot, or take the likeliest where there is no generator.
+
+        Raises:
+            ValueError: no action is legal in some slot.
+        """
+        legal = legal_tensor(legal_SA, self.model.device)
+        hidden_SD = self.cache.hidden(observations_SL, lengths_S)
+        log_probs_SA = masked_log_softmax(self.model.logits(hidden_SD), legal)
+        if generator is None:
+            actions_S = log_probs_SA.argmax(dim=-1)
+        else:
+            actions_S = sample(log_probs_SA, generator)
+        return Decision(actions_S, take(log_probs_SA, actions_S), self.model.values(hidden_SD))
+
+    @torch.inference_mode()
+    def value(self, observation_L: Observations, length: int) -> float:
+        """Value of one prefix, without the cache."""
+        tokens_1L = torch.from_numpy(observation_L[None, :length].astype(np.int64))
+        hidden_1D = self.model.hidden(
+            tokens_1L.to(self.model.device), torch.tensor([0]), torch.tensor([length - 1])
+        )
+        return float(self.model.values(hidden_1D))
+
+
+def legal_tensor(legal_NA: Mask | None, device: torch.device) -> Tensor | None:
+    """The legal actions as a tensor.
+
+    Raises:
+        ValueError: no action is legal in some row.
+    """
+    if legal_NA is None:
+        return None
+    stuck_N = np.flatnonzero(~legal_NA.any(axis=1))
+    if stuck_N.size:
+        raise ValueError(
+            f"no action is legal in row {stuck_N[0]}: a state that is not final must have one"
+        )
+    return torch.from_numpy(legal_NA).to(device)
+
+
+class Collector:
+    """Collects whole episodes from a SAME_STEP vector environment.
+
+    Episodes that are running when enough steps are collected carry on in the next collection, so
+    that no step is wasted and no collection prefers short episodes. The weights may have changed
+    by then: the cache drops itself, and each step keeps the log-probability that it was taken
+    with, which is the one that importance ratios need. `finish=True` lets the running episodes end
+    instead, and leaves nothing to carry on (before a checkpoint, so that a resumed run can repeat
+    exactly what follows).
+
+    Args:
+        env: a vector environment with autoreset mode SAME_STEP.
+        contract: its constants.
+        model: who acts.
+    """
+
+    def __init__(
+        self, env: VectorEnv[Any, Any, Any], contract: Contract, model: ActorCritic
+    ) -> None:
+        """Nothing is played before `restart`."""
+        self.env = env
+        self.contract = contract
+        self.actor = Actor(model, env.num_envs)
+        self._log = StepLog(env.num_envs)
+        self._observations_SL: Observations = np.zeros((env.num_envs, 1), np.int64)
+        self._legal_SA: Mask | None = None
+
+    def restart(self, seed: int) -> None:
+        """Begin a new episode in every slot."""
+        self._observations_SL, info = self.env.reset(seed=seed)
+        self._legal_SA = legal_actions(info)
+        self._log.restart()
+
+    def collect(
+        self, min_steps: int, generator: torch.Generator, finish: bool = False
+    ) -> list[Episode]:
+        """Play until the episodes that ended have `min_steps` steps in all.
+
+        Args:
+            min_steps: at least this many.
+            generator: of the sampled actions.
+            finish: go on until the episodes then running have ended too; those begun meanwhile are
+                left out.
+        """
+        episodes: list[Episode] = []
+        while total_steps(episodes) < min_steps:
+            episodes += [episode for _, episode in self._step(generator)]
+        running_S = self._log.running_S & finish
+        while running_S.any():
+            for slot, episode in self._step(generator):
+                if running_S[slot]:
+                    episodes.append(episode)
+                    running_S[slot] = False
+        self._log.forget_finished()
+        return episodes
+
+    def _step(self, generator: torch.Generator) -> list[tuple[int, Episode]]:
+        lengths_S = prefix_lengths(self._observations_SL, self.contract.pad_token_id)
+        decision = self.actor.act(self._observations_SL, lengths_S, self._legal_SA, generator)
+        actions_S = decision.actions.cpu().numpy()
+        self._observations_SL, rewards_S, terminated_S, truncated_S, info = self.env.step(actions_S)
+        legal = {} if self._legal_SA is None else {"legal": pack(self._legal_SA)}
+        self._log.append(
+            positions=lengths_S - 1,
+            actions=actions_S,
+            rewards=np.asarray(rewards_S, np.float64),
+            log_probs=decision.log_probs.cpu().numpy(),
+            values=decision.values.cpu().numpy(),
+            **legal,
+        )
+        self._legal_SA = legal_actions(info)
+        finished = []
+        for slot in np.flatnonzero(terminated_S | truncated_S):
+            final_L = info["final_obs"][slot]
+            bootstrap = 0.0 if terminated_S[slot] else self._value_of(final_L)
+            metrics = final_metrics(info, slot)
+            episode = make_episode(self._log.cut(slot), final_L, bootstrap, metrics)
+            finished.append((int(slot), episode))
+        return finished
+
+    def _value_of(self, observation_L: Observations) -> float:
+        length = prefix_lengths(observation_L[None], self.contract.pad_token_id)[0]
+        return self.actor.value(observation_L, int(length))
+
+
+class Choose(NamedTuple):
+    """What a chooser of actions sees: all slots' observations, masks, and which just started."""
+
+    observations_SL: Observations
+    legal_SA: Mask | None
+    started_S: Mask
+
+
+class Played(NamedTuple):
+    """The end of one example's episode: its steps (without log-probabilities) and its text."""
+
+    episode: Episode
+    text: str
+
+
+def play_examples(
+    env: VectorEnv[Any, Any, Any],
+    contract: Contract,
+    examples: Ints,
+    choose: Callable[[Choose], npt.NDArray[np.integer]],
+    seed: int = 0,
+) -> list[Played]:
+    """Play each given example once, in the slots of a vector env with autoreset mode DISABLED.
+
+    Args:
+        env: the environment.
+        contract: its constants.
+        examples: indices into the split.
+        choose: picks an action for every slot.
+        seed: of what the task draws at random.
+
+    Returns:
+        One entry an example, in the order of `examples`.
+    """
+    slots = env.num_envs
+    played: dict[int, Played] = {}
+    env.reset(seed=seed)
+    # A slot without an example left replays the first one; what it does is not recorded.
+    places_S = np.arange(slots)
+    following = slots
+    log = StepLog(slots)
+    started_S = np.ones(slots, np.bool_)
+    observations_SL, info = start_examples(
+        env, np.arange(slots), examples[np.where(places_S < len(examples), places_S, 0)]
+    )
+    legal_SA = legal_actions(info)
+    while len(played) < len(examples):
+        lengths_S = prefix_lengths(observations_SL, contract.pad_token_id)
+        actions_S = choose(Choose(observations_SL, legal_SA, started_S))
+        observations_SL, rewards_S, terminated_S, truncated_S, info = env.step(actions_S)
+        legal = {} if legal_SA is None else {"legal": pack(legal_SA)}
+        log.append(
+            positions=lengths_S - 1,
+            actions=np.asarray(actions_S, np.int64),
+            rewards=np.asarray(rewards_S, np.float64),
+            **legal,
+        )
+        legal_SA = legal_actions(info)
+        started_S = terminated_S | truncated_S
+        ended = np.flatnonzero(started_S)
+        for slot in ended:
+            fields = log.cut(slot)
+            if places_S[slot] < len(examples):
+                metrics = final_metrics(info, slot)
+                episode = make_episode(fields, observations_SL[slot], 0.0, metrics)
+                played[int(places_S[slot])] = Played(episode, final_text(info, slot))
+        if ended.size and len(played) < len(examples):
+            places_S[ended] = following + np.arange(ended.size)
+            following += ended.size
+            restarted = examples[np.where(places_S[ended] < len(examples), places_S[ended], 0)]
+            observations_SL, new_info = start_examples(env, ended, restarted)
+            new_legal_SA = legal_actions(new_info)
+            if legal_SA is not None and new_legal_SA is not None:
+                legal_SA[ended] = new_legal_SA[ended]
+        log.forget_finished()
+    return [played[place] for place in range(len(examples))]

@@ -1,0 +1,39 @@
+"""What can go wrong, one class a cause. Misused actions and resets raise Gymnasium's own errors."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class TextEnvsError(ValueError):
+    """Base of every error that textenvs raises for bad input."""
+
+
+class DatasetError(TextEnvsError):
+    """A data file that cannot be read, or that breaks its format; names file, place and field."""
+
+
+class TokenizerError(TextEnvsError):
+    """A tokenizer that cannot serve an environment."""
+
+
+class OptionError(TextEnvsError):
+    """An environment option, split or name that does not exist or has an impossible value."""
+
+
+class DatasetWarning(UserWarning):
+    """Examples that are kept but cannot reach the full score, counted by reason."""
+
+
+def unknown(kind: str, name: object, known: Iterable[str]) -> OptionError:
+    """An error for a name that does not exist, which lists those that do, the closest match first.
+
+    >>> print(unknown("split", "tets", ["train", "validation", "test"]))
+    unknown split 'tets': did you mean 'test'? Known: 'test', 'train', 'validation'
+    """
+    names = sorted(known)
+    close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
+    names.sort(key=lambda other: other not in close)
+    hint = f" did you mean {close[0]!r}?" if close else ""
+    return OptionError(f"unknown {kind} {name!r}:{hint} Known: {', '.join(map(repr, names))}")

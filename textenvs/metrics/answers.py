@@ -1,0 +1,170 @@
+"""SQuAD's F1 and exact match of answers that grow token by token, for many answers at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textenvs.metrics.squad import answer_words, reference_words
+from textenvs.tokenization import Tokenizer
+from textenvs.tokenization.words import TokenWords
+
+Slots: TypeAlias = "int | NDArray[np.intp]"
+
+_NO_WORD = 0
+_NO_GOLD = -1
+
+
+class AnswerLexicon:
+    """Numbers for the normalised words of references and of a tokenizer's vocabulary.
+
+    Attributes:
+        starts: Whether a token always starts a new word, bool ``(vocabulary,)``.
+        token_words: The words of such a token alone, int32 ``(vocabulary, W)``, filled up with 0;
+            a token that is punctuation or an article has none.
+    """
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._numbers: dict[str, int] = {}
+        self._words = TokenWords(tokenizer, answer_words)
+        self.starts = self._words.starts_chunk
+        words = [
+            self._words.words((token,)) if starts else ()
+            for token, starts in enumerate(self.starts.tolist())
+        ]
+        self.token_words = np.zeros((len(words), max(1, *map(len, words))), np.int32)
+        for token, of_token in enumerate(words):
+            self.token_words[token, : len(of_token)] = self.numbers(of_token)
+
+    def numbers(self, words: Iterable[str]) -> list[int]:
+        """The words' numbers, from 1; new words get new ones."""
+        numbers = self._numbers
+        return [numbers.setdefault(word, len(numbers) + 1) for word in words]
+
+    def references(self, answers: Sequence[str]) -> list[list[int]]:
+        """The words of each reference that counts, as numbers."""
+        return [self.numbers(words) for words in reference_words(answers)]
+
+    def lookup(self, tokens: Sequence[int]) -> list[int]:
+        """The numbers of the words that tokens spell; −2 for a word that no reference has."""
+        return [self._numbers.get(word, -2) for word in self._words.words(tuple(tokens))]
+
+
+class AnswerScores:
+    """F1 and exact match (SQuAD 1.1 and 2.0) of the answers in N slots, kept token by token.
+
+    A token that starts a word settles the words before it; until then the last word, the *tail*,
+    may still grow. So a token costs the references' size, whatever the length of the answer.
+
+    Letters in shapes: R references, K words of a reference, W words of a tail (nearly always 1).
+    """
+
+    def __init__(self, lexicon: AnswerLexicon, num_slots: int, max_tokens: int) -> None:
+        self._lexicon = lexicon
+        self._answers = np.zeros((num_slots, max_tokens), np.int32)
+        self._lengths = np.zeros(num_slots, np.intp)
+        self._tail_starts = np.zeros(num_slots, np.intp)
+        self._tails = np.zeros((num_slots, lexicon.token_words.shape[1]), np.int32)
+        # The last word of a row is never one, so that looking one too far finds no match.
+        self._gold = np.full((num_slots, 1, 2), _NO_GOLD, np.int32)
+        self._gold_lengths = np.zeros((num_slots, 1), np.intp)
+        self._used = np.zeros(self._gold.shape, np.bool_)
+        self._common = np.zeros((num_slots, 1), np.intp)
+        self._in_order = np.ones((num_slots, 1), np.bool_)
+        self._counts = np.zeros(num_slots, np.intp)
+
+    def begin(self, slot: int, references: list[list[int]]) -> None:
+        """An empty answer, to be compared with references, at least one, as word numbers."""
+        longest = max(map(len, references))
+        _, rows, columns = self._gold.shape
+        if len(references) > rows or longest >= columns:
+            self._make_room(max(len(references), rows), max(longest + 1, columns))
+        self._lengths[slot] = self._tail_starts[slot] = self._counts[slot] = 0
+        self._tails[slot] = _NO_WORD
+        self._used[slot] = False
+        self._common[slot] = 0
+        self._in_order[slot] = True
+        self._gold[slot] = _NO_GOLD
+        for row in range(self._gold.shape[1]):  # rows to spare repeat the first reference
+            reference = references[row if row < len(references) else 0]
+            self._gold[slot, row, : len(reference)] = reference
+            self._gold_lengths[slot, row] = len(reference)
+
+    def _make_room(self, rows: int, columns: int) -> None:
+        more = rows - self._gold.shape[1], columns - self._gold.shape[2]
+        self._gold = np.pad(
+            self._gold, ((0, 0), (0, more[0]), (0, more[1])), constant_values=_NO_GOLD
+        )
+        self._gold[:, -more[0] :] = self._gold[:, :1] if more[0] else self._gold[:, -more[0] :]
+        self._used = np.pad(self._used, ((0, 0), (0, more[0]), (0, more[1])), mode="edge")
+        widen = ((0, 0), (0, more[0]))
+        self._gold_lengths = np.pad(self._gold_lengths, widen, mode="edge")
+        self._common = np.pad(self._common, widen, mode="edge")
+        self._in_order = np.pad(self._in_order, widen, mode="edge")
+
+    def push(self, slots: Slots, tokens: Any) -> None:
+        """Append a token to each answer."""
+        lengths = self._lengths[slots]
+        self._answers[slots, lengths] = tokens
+        self._lengths[slots] = lengths + 1
+        starts = self._lexicon.starts[tokens]
+        if isinstance(slots, int):
+            if starts:
+                self._start_word(slots, tokens)
+            else:
+                self._grow_word(slots)
+            return
+        self._start_word(slots[starts], tokens[starts])
+        for slot in slots[~starts].tolist():
+            self._grow_word(slot)
+
+    def _start_word(self, slots: Slots, tokens: Any) -> None:
+        if not isinstance(slots, int) or self._tails[slots].any():
+            used, common, in_order, counts = self._settled(slots)
+            self._used[slots] = used
+            self._common[slots] = common
+            self._in_order[slots] = in_order
+            self._counts[slots] = counts
+        self._tails[slots] = 0
+        words = self._lexicon.token_words[tokens]
+        self._tails[slots, : words.shape[-1]] = words
+        self._tail_starts[slots] = self._lengths[slots] - 1
+
+    def _grow_word(self, slot: int) -> None:
+        tail = self._answers[slot, self._tail_starts[slot] : self._lengths[slot]]
+        words = self._lexicon.lookup(tail.tolist())
+        if len(words) > self._tails.shape[1]:
+            self._tails = np.pad(self._tails, ((0, 0), (0, len(words) - self._tails.shape[1])))
+        self._tails[slot] = _NO_WORD
+        self._tails[slot, : len(words)] = words
+
+    def _settled(self, slots: Slots) -> tuple[Any, Any, Any, Any]:
+        """What the counts are when the tail's words are taken as they stand."""
+        gold, used = self._gold[slots], self._used[slots]
+        common, in_order = self._common[slots], self._in_order[slots]
+        counts = self._counts[slots]
+        last = self._gold.shape[2] - 1
+        for column in range(self._tails.shape[1]):
+            words = self._tails[slots, column]
+            is_word = words != _NO_WORD
+            free = (gold == words[..., None, None]) & ~used
+            taken = free & (np.cumsum(free, axis=-1) == 1)
+            used = used | taken
+            common = common + taken.any(-1)
+            expected = self._gold[slots, :, np.minimum(counts, last)]
+            in_order = in_order & ((expected == words[..., None]) | ~is_word[..., None])
+            counts = counts + is_word
+        return used, common, in_order, counts
+
+    def scores(self, slots: Slots) -> tuple[Any, Any]:
+        """F1 and exact match of the answers so far with their best reference, ``(n,)`` each."""
+        _, common, in_order, counts = self._settled(slots)
+        gold = self._gold_lengths[slots]
+        total = counts[..., None] + gold
+        both_empty = total == 0
+        f1 = np.where(both_empty, 1.0, 2 * common / np.maximum(total, 1)).max(-1)
+        exact = (in_order & (counts[..., None] == gold)).max(-1)
+        return f1, exact.astype(np.float64)

@@ -1,0 +1,204 @@
+"""What a task is: its data and rules (`Task`), and the state of episodes in progress (`Episodes`).
+
+One implementation serves the single and the vector environment. Every method of `Episodes` takes
+``slots``, which is either one slot (an ``int``: values are scalars) or several distinct ones (an
+integer array ``(n,)``: values are arrays ``(n,)``). Rules written as table look-ups and arithmetic
+work for both, cost a few microseconds for one slot, and are vectorised over many.
+
+Letters in shapes: N slots, T ``max_tokens``, A actions.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textenvs.tokenization import Tokenizer
+
+Slots: TypeAlias = "int | NDArray[np.intp]"
+
+
+@dataclass(frozen=True)
+class Episode:
+    """A finished episode, as a user's own reward function sees it.
+
+    Attributes:
+        index: The example's index in its split.
+        example: The example itself, such as a `QAExample`.
+        prompt: The prompt's text.
+        text: The agent's answer as text, the same as ``info["text"]``.
+        tokens: The final prefix, int32 ``(length,)``: prompt, actions and the task's own tokens.
+        actions: The agent's actions, in order, ``(steps,)``.
+        metrics: The task's metrics, the same as ``info["metrics"]``.
+    """
+
+    index: int
+    example: Any
+    prompt: str
+    text: str
+    tokens: NDArray[np.int32]
+    actions: NDArray[np.int32]
+    metrics: dict[str, float]
+
+
+class Task(ABC):
+    """The data and the rules of one language task; immutable, and shared by environments.
+
+    Attributes:
+        score_name: The metric in ``info["metrics"]`` that is the reward, in [0, 1].
+        name: Its name among `textenvs.tasks.TASKS`.
+        options: The options it was built from.
+        tokenizer: Text to tokens and back.
+        examples: The split's examples.
+        extra_tokens: Names of the tokens that this task adds beyond the tokenizer's vocabulary
+            (labels, pointers); the first has the id ``tokenizer.vocab_size``.
+        action_tokens: The token that each action appends, int32 ``(A,)``.
+        max_tokens: Length of an observation: the longest prompt plus everything appended to it.
+        max_steps: The most actions that an episode can take.
+        constrained: Whether some actions are illegal in some states.
+        shortfalls: Why examples cannot reach the full score, counted by reason; complete for
+            files, and empty for built-in data, where every example can.
+    """
+
+    score_name: ClassVar[str]
+    name: str
+    options: Mapping[str, Any]
+    tokenizer: Tokenizer
+    examples: Sequence[Any]
+    extra_tokens: tuple[str, ...] = ()
+    action_tokens: NDArray[np.int32]
+    max_tokens: int
+    max_steps: int
+    constrained: bool
+    shortfalls: Mapping[str, int] = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the recipe: a copy is built from the options, or is the one that exists."""
+        from textenvs.tasks import build_task
+
+        return partial(build_task, self.name, **self.options), ()
+
+    @property
+    def num_examples(self) -> int:
+        """How many examples the split has."""
+        return len(self.examples)
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of token ids that can occur in a prefix."""
+        return self.tokenizer.vocab_size + len(self.extra_tokens)
+
+    def token_name(self, token_id: int) -> str:
+        """The token as a person would want it named."""
+        beyond = token_id - self.tokenizer.vocab_size
+        return self.extra_tokens[beyond] if beyond >= 0 else self.tokenizer.token(token_id)
+
+    @abstractmethod
+    def episodes(self, num_slots: int) -> Episodes:
+        """Room for ``num_slots`` episodes at a time."""
+
+    @abstractmethod
+    def prompt_text(self, index: int) -> str:
+        """The prompt of an example, as text."""
+
+    def aggregate(self, metrics: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
+        """The split's scores from its episodes' metrics, each ``(episodes,)``: here their means."""
+        return {name: float(np.mean(values)) for name, values in metrics.items()}
+
+
+class Episodes(ABC):
+    """The state of N episodes. A subclass adds its own arrays, all indexed by slot.
+
+    Attributes:
+        tokens: int32 ``(N, T)``; only the first ``lengths`` of a row are the prefix, what stands
+            beyond is yet to be revealed, or nothing.
+        lengths: Length of each prefix, ``(N,)``.
+        prompt_lengths: Length of each prompt, ``(N,)``.
+        steps: Actions taken, ``(N,)``.
+        actions: The actions taken, int32 ``(N, max_steps)``.
+        indices: The examples' indices, ``(N,)``.
+    """
+
+    def __init__(self, task: Task, num_slots: int) -> None:
+        self.task = task
+        self.tokens = np.zeros((num_slots, task.max_tokens), np.int32)
+        self.lengths = np.zeros(num_slots, np.intp)
+        self.prompt_lengths = np.zeros(num_slots, np.intp)
+        self.steps = np.zeros(num_slots, np.intp)
+        self.actions = np.zeros((num_slots, task.max_steps), np.int32)
+        self.indices = np.zeros(num_slots, np.intp)
+        self._columns = np.arange(task.max_tokens)
+        self._blank = np.full(task.max_tokens, task.tokenizer.pad_token_id, np.int32)
+
+    def begin(self, slots: NDArray[np.intp], indices: Sequence[int]) -> None:
+        """Start the examples ``indices`` (n,) in ``slots`` (n,)."""
+        for slot, index in zip(slots.tolist(), indices, strict=True):
+            self.steps[slot] = 0
+            self.indices[slot] = index
+            self._begin(slot, index)
+
+    @abstractmethod
+    def _begin(self, slot: int, index: int) -> None:
+        """Write the prompt, its length and the task's own state into one slot."""
+
+    def advance(self, slots: Slots, actions: Any) -> Any:
+        """Take an action in each slot; returns whether the episode has ended, bool ``(n,)``."""
+        steps = self.steps[slots]
+        self.actions[slots, steps] = actions
+        self.tokens[slots, self.lengths[slots]] = self.task.action_tokens[actions]
+        self.steps[slots] = steps + 1
+        return self._advance(slots, actions)
+
+    @abstractmethod
+    def _advance(self, slots: Slots, actions: Any) -> Any:
+        """The task's transition, after the action's token is written; must move ``lengths``."""
+
+    @abstractmethod
+    def score(self, slots: Slots) -> Any:
+        """The potential Φ of the present state, float ``(n,)``: 0 at the start, and at the end
+        exactly the episode's score in [0, 1]."""
+
+    @abstractmethod
+    def legal(self, slots: Slots) -> NDArray[np.int8]:
+        """Which actions are legal now, int8 ``(n, A)`` or ``(A,)``; never none."""
+
+    @abstractmethod
+    def expert(self, slots: Slots) -> Any:
+        """An action of the reference policy in each slot, ``(n,)``."""
+
+    @abstractmethod
+    def metrics(self, slots: Slots) -> dict[str, Any]:
+        """The task's metrics of finished episodes, floats ``(n,)``."""
+
+    @abstractmethod
+    def text(self, slot: int) -> str:
+        """The answer so far as text."""
+
+    def observation(self, slots: Slots) -> NDArray[np.int32]:
+        """The prefixes, padded on the right: a new int32 array ``(n, T)`` or ``(T,)``."""
+        if isinstance(slots, int):
+            prefix = self._blank.copy()
+            length = self.lengths[slots]
+            prefix[:length] = self.tokens[slots, :length]
+            return prefix
+        revealed = self._columns < self.lengths[slots][:, None]
+        return np.where(revealed, self.tokens[slots], self._blank)
+
+    def episode(self, slot: int, metrics: dict[str, float]) -> Episode:
+        """The finished episode in a slot, for a reward function."""
+        index = int(self.indices[slot])
+        return Episode(
+            index=index,
+            example=self.task.examples[index],
+            prompt=self.task.prompt_text(index),
+            text=self.text(slot),
+            tokens=self.tokens[slot, : self.lengths[slot]].copy(),
+            actions=self.actions[slot, : self.steps[slot]].copy(),
+            metrics=metrics,
+        )

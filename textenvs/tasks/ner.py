@@ -1,0 +1,330 @@
+"""TextNER-v0: tag a sentence word by word."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textenvs.data.conll import read_conll
+from textenvs.data.examples import NERExample
+from textenvs.data.world import WorldNER
+from textenvs.errors import OptionError
+from textenvs.metrics.entities import precision_recall_f1, transition_tables
+from textenvs.tasks.base import Episodes, Slots
+from textenvs.tasks.sources import Limits, SourceTask
+
+
+@dataclass(frozen=True, slots=True)
+class _Encoded:
+    """A sentence as tokens and the tags as table look-ups; W words."""
+
+    tokens: NDArray[np.int32]  # everything the task appends, with a hole for each tag
+    holes: NDArray[np.intp]  # (W + 1,) where each tag goes, and the final length
+    tags: NDArray[np.int32]  # (W,) gold actions
+    starts: NDArray[np.int8]  # (W,) type of the gold entity that starts here, or -2
+    ends: NDArray[np.bool_]  # (W + 1,) a gold entity is over before this word
+    support: NDArray[np.int32]  # (types,) gold entities of each type, those cut off too
+
+
+class NERTask(SourceTask[NERExample, _Encoded]):
+    """Name the entities of a sentence, one tag a word.
+
+    ## Description
+    The prompt is the sentence and a line break; then the environment appends the first word, the
+    agent its tag, the environment the next word, and so on. The tags are BIO: ``B-PER`` begins a
+    person, ``I-PER`` continues it, ``O`` is outside. The built-in data has the types LOC, MISC,
+    ORG and PER; ``dataset`` reads CoNLL columns with types of their own.
+
+    ## Action space
+    ``Discrete(tags)``: the index in `labels`. Each tag is one token of its own, beyond the
+    tokenizer's vocabulary. Legal is what BIO allows: ``I-X`` only after ``B-X`` or ``I-X``. An
+    illegal tag counts as the CoNLL rules have it: ``I-X`` after anything else begins an entity.
+
+    ## Observation space
+    ``Box(0, vocab_size - 1, (max_tokens,), int32)``: the prefix, padded on the right.
+
+    ## Rewards
+    The entity F1 of the sentence (CoNLL: an entity counts if its type and both its ends are
+    right); 1 for a sentence without entities if none is tagged. ``reward="dense"`` pays each
+    entity when its last word is tagged and takes back when a wrong one begins.
+
+    ## Episode end
+    Terminates when all words are tagged.
+
+    ## Info
+    ``action_mask``; at the end ``text`` (the tags) and ``metrics``: ``f1``, ``precision``,
+    ``recall``, the counts ``correct``, ``predicted`` and ``gold``, and the same counts for each
+    type as ``PER/correct`` and so on. Over a split, the counts are summed before F1 is taken.
+
+    ## Arguments
+    ``dataset``, ``split``, ``tokenizer``, ``max_prompt_tokens`` and the rest of `SourceTask`'s;
+    ``constrain=False`` reports every tag as legal.
+
+    ## Version history
+    v0: first version.
+    """
+
+    score_name = "f1"
+
+    def __init__(self, *, constrain: bool = True, **source: Any) -> None:
+        self.constrained = constrain
+        super().__init__(**source)
+
+    @staticmethod
+    def read(path: Path, on_error: str) -> list[NERExample]:
+        """The sentences of a CoNLL file."""
+        return read_conll(path, on_error=on_error)
+
+    world = WorldNER
+    builtin_limits = Limits(prompt=40, appended=56, steps=20)
+
+    @staticmethod
+    def content(example: NERExample) -> str:
+        """What may not occur in two splits: the sentence."""
+        return " ".join(example.words)
+
+    @staticmethod
+    def texts(example: NERExample) -> tuple[str, ...]:
+        """What a tokenizer for this data is trained on."""
+        return (" ".join(example.words),)
+
+    def _prepare(self, everything: list[NERExample]) -> None:
+        types = sorted({tag[2:] for example in everything for tag in example.tags if tag != "O"})
+        self.types = tuple(types)
+        self.labels = ("O", *(f"{prefix}-{kind}" for kind in types for prefix in "BI"))
+        self.extra_tokens = self.labels
+        self._label_ids = {label: index for index, label in enumerate(self.labels)}
+        first = self.tokenizer.vocab_size
+        self.action_tokens = np.arange(first, first + len(self.labels), dtype=np.int32)
+        self.transitions = transition_tables(self.labels)
+        self.legal_after = self._legal_transitions()
+        self._line_break = self.tokenizer.encode("\n").ids
+
+    def _legal_transitions(self) -> NDArray[np.int8]:
+        """``[p, t]``: tag t may follow tag p; the last row is the beginning of a sentence."""
+        previous = [*self.labels, "O"]
+        return np.array(
+            [
+                [not tag.startswith("I-") or before[1:] == tag[1:] for tag in self.labels]
+                for before in previous
+            ],
+            np.int8,
+        )
+
+    def _pieces(self, example: NERExample) -> list[NDArray[np.int32]]:
+        """The tokens of each word; the sentence is tokenized whole."""
+        sentence = self.tokenizer.encode(" ".join(example.words))
+        return _words_of(sentence.ids, sentence.offsets, example.words)
+
+    def _measure(self, example: NERExample) -> Limits:
+        tokens = sum(map(len, self._pieces(example)))
+        words = len(example.words)
+        return Limits(tokens + len(self._line_break), tokens + words, words)
+
+    def _allow(self, limits: Limits) -> None:
+        room = self.max_prompt_tokens or limits.prompt
+        self._room = min(room, limits.prompt) - len(self._line_break)
+        if self._room < 1:
+            raise OptionError(
+                f"max_prompt_tokens={room} leaves no room for a sentence; the data's longest "
+                f"prompt has {limits.prompt} tokens"
+            )
+        self.max_steps = limits.steps
+        self.max_tokens = 2 * self._room + len(self._line_break) + limits.steps
+
+    def _encode(self, example: NERExample) -> _Encoded:
+        pieces = self._pieces(example)
+        total = np.cumsum([len(piece) for piece in pieces])
+        words = int(np.searchsorted(total, self._room, side="right"))
+        if words < len(pieces):
+            self._reasons["sentences cut at max_prompt_tokens"] += 1
+            words = max(words, 1)
+            pieces = [piece[: self._room] for piece in pieces[:words]]
+        parts: list[NDArray[np.int32]] = [*pieces, self._line_break]
+        length = sum(map(len, parts))
+        holes = np.empty(len(pieces) + 1, np.intp)
+        hole = np.zeros(1, np.int32)
+        for word, piece in enumerate(pieces):
+            length += len(piece)
+            holes[word] = length
+            length += 1
+            parts += (piece, hole)
+        holes[-1] = length
+        tags = np.array([self._label_ids[tag] for tag in example.tags], np.int32)
+        starts, ends, type_of = self.transitions
+        boundary = [len(self.labels)]
+        before, after = np.concatenate([boundary, tags]), np.concatenate([tags, boundary])
+        begun = starts[before[:-1], tags]
+        kinds = type_of[tags]
+        return _Encoded(
+            tokens=np.concatenate(parts).astype(np.int32),
+            holes=holes,
+            tags=tags[:words],
+            starts=np.where(begun, kinds, -2)[:words].astype(np.int8),
+            ends=ends[before, after][: words + 1],
+            support=np.bincount(kinds[begun], minlength=len(self.types)).astype(np.int32),
+        )
+
+    def episodes(self, num_slots: int) -> NEREpisodes:
+        """Room for ``num_slots`` sentences at a time."""
+        return NEREpisodes(self, num_slots)
+
+    def prompt_text(self, index: int) -> str:
+        """The sentence."""
+        return " ".join(self.examples[index].words)
+
+    def aggregate(self, metrics: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
+        """Micro-averaged entity precision, recall and F1 over the split, and of each type."""
+        scores: dict[str, float] = {}
+        for prefix in ("", *(f"{kind}/" for kind in self.types)):
+            counts = (
+                int(np.sum(metrics[f"{prefix}{count}"]))
+                for count in ("correct", "predicted", "gold")
+            )
+            for name, value in precision_recall_f1(*counts).items():
+                scores[f"{prefix}{name}"] = value
+        return scores
+
+
+def _words_of(
+    ids: NDArray[np.int32], offsets: NDArray[np.int32], words: tuple[str, ...]
+) -> list[NDArray[np.int32]]:
+    """The tokens of each word of a sentence that was tokenized whole.
+
+    A token belongs to the word in which it starts; one that covers no character (a lone space)
+    to the word that follows it.
+    """
+    lengths = np.fromiter(map(len, words), np.intp, len(words))
+    word_ends = np.cumsum(lengths + 1) - 1
+    owner = np.searchsorted(word_ends, offsets[:, 0], side="right")
+    bounds = np.searchsorted(owner, np.arange(len(words) + 1))
+    return [ids[bounds[word] : bounds[word + 1]] for word in range(len(words))]
+
+
+class NEREpisodes(Episodes):
+    """Sentences being tagged, with CoNLL's counts kept tag by tag.
+
+    The counts follow conlleval (Tjong Kim Sang & Buchholz 2000): an entity is correct if it starts and ends where a gold one of its
+    type does. ``open`` says that the predicted and the gold entity started together and both go
+    on, so that a tag costs a few look-ups, whatever the length of the sentence.
+    """
+
+    task: NERTask
+
+    def __init__(self, task: NERTask, num_slots: int) -> None:
+        super().__init__(task, num_slots)
+        words, types = task.max_steps, len(task.types)
+        self.holes = np.zeros((num_slots, words + 1), np.intp)
+        self.words = np.zeros(num_slots, np.intp)
+        self.tags = np.zeros((num_slots, words), np.int32)
+        self.gold_starts = np.zeros((num_slots, words), np.int8)
+        self.gold_ends = np.zeros((num_slots, words + 1), np.bool_)
+        self.gold = np.zeros((num_slots, types), np.int32)
+        self.num_gold = np.zeros(num_slots, np.intp)
+        self.without_gold = np.zeros(num_slots, np.bool_)
+        self.previous = np.zeros(num_slots, np.intp)
+        self.open = np.zeros(num_slots, np.bool_)
+        self.num_correct = np.zeros(num_slots, np.intp)
+        self.num_predicted = np.zeros(num_slots, np.intp)
+        # By type; the last column takes what belongs to none.
+        self.correct = np.zeros((num_slots, types + 1), np.int32)
+        self.predicted = np.zeros((num_slots, types + 1), np.int32)
+        self._starts, self._ends, self._type_of = task.transitions
+
+    def _begin(self, slot: int, index: int) -> None:
+        encoded = self.task.encoded(index)
+        words = len(encoded.tags)
+        self.tokens[slot, : len(encoded.tokens)] = encoded.tokens
+        self.holes[slot, : words + 1] = encoded.holes
+        self.tags[slot, :words] = encoded.tags
+        self.gold_starts[slot, :words] = encoded.starts
+        self.gold_ends[slot, : words + 1] = encoded.ends
+        self.gold[slot] = encoded.support
+        num_gold = sum(encoded.support.tolist())
+        self.num_gold[slot] = num_gold
+        self.without_gold[slot] = not num_gold
+        self.words[slot] = words
+        self.previous[slot] = len(self.task.labels)
+        self.open[slot] = False
+        self.num_correct[slot] = self.num_predicted[slot] = 0
+        self.correct[slot] = 0
+        self.predicted[slot] = 0
+        self.lengths[slot] = self.prompt_lengths[slot] = encoded.holes[0]
+
+    def _advance(self, slots: Slots, actions: Any) -> Any:
+        step = self.steps[slots]  # of the next word
+        previous = self.previous[slots]
+        ended = self._ends[previous, actions]
+        gold_ended = self.gold_ends[slots, step - 1]
+        was_open = self.open[slots]
+        completed = was_open & ended & gold_ended
+        begun = self._starts[previous, actions]
+        kind = self._type_of[actions]
+        self.correct[slots, self._type_of[previous]] += completed
+        self.predicted[slots, kind] += begun
+        self.num_correct[slots] += completed
+        self.num_predicted[slots] += begun
+        together = begun & (kind == self.gold_starts[slots, step - 1])
+        self.open[slots] = (was_open & ~ended & ~gold_ended) | together
+        self.previous[slots] = actions
+        words = self.words[slots]
+        done = step == words
+        # A word is revealed with its tag's hole still open; after the last nothing follows.
+        self.lengths[slots] = self.holes[slots, step]
+        return done
+
+    def _counts(self, slots: Slots) -> tuple[Any, Any, Any]:
+        """Correct, predicted and gold entities so far; one that is complete unless it is wrongly
+        continued counts as correct."""
+        pending = self.open[slots] & self.gold_ends[slots, self.steps[slots]]
+        return self.num_correct[slots] + pending, self.num_predicted[slots], self.num_gold[slots]
+
+    def score(self, slots: Slots) -> Any:
+        """F1 of the tags so far; without gold entities the share of words rightly left alone."""
+        correct, predicted, gold = self._counts(slots)
+        without = self.without_gold[slots]
+        left_alone = without & (predicted == 0)
+        share = self.steps[slots] / self.words[slots]
+        return 2 * correct / (predicted + gold + without) + left_alone * share
+
+    def legal(self, slots: Slots) -> NDArray[np.int8]:
+        """The tags that BIO allows after the last one."""
+        mask: NDArray[np.int8] = self.task.legal_after[self.previous[slots]]
+        return mask.copy() if isinstance(slots, int) else mask
+
+    def expert(self, slots: Slots) -> Any:
+        """The gold tag; ``O`` in place of an ``I-`` that is not legal any more."""
+        step = np.minimum(self.steps[slots], self.words[slots] - 1)
+        tag = self.tags[slots, step]
+        legal = self.task.legal_after[self.previous[slots], tag] == 1
+        return np.where(legal, tag, 0)
+
+    def metrics(self, slots: Slots) -> dict[str, Any]:
+        """Entity precision, recall, F1 and their counts, by type too."""
+        correct, predicted, gold = self._counts(slots)
+        perfect = (predicted == 0) & (gold == 0)  # nothing to find, and nothing found
+        metrics = {
+            "f1": self.score(slots),
+            "precision": (correct + perfect) / np.maximum(predicted, 1),
+            "recall": (correct + perfect) / np.maximum(gold, 1),
+            "correct": correct,
+            "predicted": predicted,
+            "gold": gold,
+        }
+        last = self._type_of[self.previous[slots]]
+        pending = correct - self.num_correct[slots]
+        for column, kind in enumerate(self.task.types):
+            metrics[f"{kind}/correct"] = self.correct[slots, column] + pending * (last == column)
+            metrics[f"{kind}/predicted"] = self.predicted[slots, column]
+            metrics[f"{kind}/gold"] = self.gold[slots, column]
+        return metrics
+
+    def text(self, slot: int) -> str:
+        """The tags so far."""
+        labels = self.task.labels
+        return " ".join(labels[tag] for tag in self.actions[slot, : self.steps[slot]].tolist())

@@ -1,0 +1,165 @@
+"""What the question answering tasks share: a passage, a question, and the tokens of the answer."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textenvs.data.examples import QAExample
+from textenvs.data.squad import read_squad
+from textenvs.data.world import WorldQA
+from textenvs.errors import OptionError
+from textenvs.metrics import squad
+from textenvs.tasks.sources import Limits, SourceTask
+from textenvs.tokenization import Encoding
+
+NO_ANSWER = (-1, -1)
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedQA:
+    """A question about a passage as tokens; P passage tokens."""
+
+    prompt: NDArray[np.int32]  # passage, line break, question, line break
+    passage: NDArray[np.int32]  # (P,) its tokens
+    offsets: NDArray[np.int32]  # (P, 2) their characters
+    target: tuple[int, int]  # first and last passage token of the answer, or NO_ANSWER
+
+
+class PassageTask(SourceTask[QAExample, EncodedQA]):
+    """Questions whose answers are spans of a passage, from the built-in world or SQuAD JSON."""
+
+    score_name = "f1"
+    world = WorldQA
+
+    def __init__(self, **source: Any) -> None:
+        self._encode_passage = lru_cache(maxsize=128)(self._encode_text)
+        super().__init__(**source)
+
+    @staticmethod
+    def read(path: Path, on_error: str) -> list[QAExample]:
+        """The questions of a SQuAD 1.1 or 2.0 file."""
+        return read_squad(path, on_error=on_error)
+
+    @staticmethod
+    def content(example: QAExample) -> str:
+        """What may not occur in two splits: the passage."""
+        return example.passage
+
+    @staticmethod
+    def texts(example: QAExample) -> tuple[str, ...]:
+        """What a tokenizer for this data is trained on."""
+        return (example.passage, example.question)
+
+    def _encode_text(self, text: str) -> Encoding:
+        return self.tokenizer.encode(text)
+
+    def _prepare(self, everything: list[QAExample]) -> None:
+        self._line_break = self.tokenizer.encode("\n").ids
+        self.has_unanswerable = any(not example.answers for example in everything)
+
+    def _question(self, example: QAExample) -> NDArray[np.int32]:
+        question = self.tokenizer.encode(example.question).ids
+        return np.concatenate([self._line_break, question, self._line_break])
+
+    def _measure(self, example: QAExample) -> Limits:
+        passage = self._encode_passage(example.passage)
+        answer = max((last - first + 1 for first, last in _spans(example, passage)), default=0)
+        prompt = len(passage.ids) + len(self._question(example))
+        return Limits(prompt, answer + 1, answer + 1, len(passage.ids))
+
+    def _allow(self, limits: Limits) -> None:
+        self._room = min(self.max_prompt_tokens or limits.prompt, limits.prompt)
+        shortest = 2 * len(self._line_break) + 2
+        if self._room < shortest:
+            raise OptionError(
+                f"max_prompt_tokens={self._room} leaves no room for a passage and a question: it "
+                f"must be at least {shortest}; the data's longest prompt has {limits.prompt}"
+            )
+
+    def _encode(self, example: QAExample) -> EncodedQA:
+        passage, question = self._encode_passage(example.passage), self._question(example)
+        room = self._room - len(question)
+        if room < len(passage.ids):
+            self._reasons["passages cut at max_prompt_tokens"] += 1
+            passage = Encoding(passage.ids[: max(room, 1)], passage.offsets[: max(room, 1)])
+            question = question[: self._room - len(passage.ids)]
+        return EncodedQA(
+            prompt=np.concatenate([passage.ids, question]),
+            passage=passage.ids,
+            offsets=passage.offsets,
+            target=self._target(example, passage),
+        )
+
+    def _target(self, example: QAExample, passage: Encoding) -> tuple[int, int]:
+        """The passage tokens that answer best; counts why if that is not perfect."""
+        if not example.answers:
+            return NO_ANSWER
+        best, best_f1 = (0, 0), -1.0
+        for answer, (first, last) in zip(example.answers, _spans(example, passage), strict=True):
+            if first >= len(passage.ids):
+                continue  # it stands in the part that was cut off
+            last = min(last, len(passage.ids) - 1, first + self._longest_answer - 1)
+            if self._surface(example, passage, first, last) == answer:
+                return first, last
+            for span in _neighbours(first, last):
+                f1 = squad.f1(self._surface(example, passage, *span), example.answers)
+                if f1 > best_f1:
+                    best, best_f1 = span, f1
+        if best_f1 < 1:
+            self._reasons["answers that no allowed span of tokens gives"] += 1
+        return best
+
+    @property
+    @abstractmethod
+    def _longest_answer(self) -> int:
+        """The most tokens that an answer can have."""
+
+    @abstractmethod
+    def _surface(self, example: QAExample, passage: Encoding, first: int, last: int) -> str:
+        """The text that choosing the passage tokens ``first`` to ``last`` answers."""
+
+    def prompt_text(self, index: int) -> str:
+        """The passage and the question, a line each."""
+        example = self.examples[index]
+        return f"{example.passage}\n{example.question}\n"
+
+    def aggregate(self, metrics: Any) -> dict[str, float]:
+        """Mean F1 and exact match, also of the questions with and without an answer."""
+        if "answerable" not in metrics:
+            return super().aggregate(metrics)
+        scores = {}
+        answerable = np.asarray(metrics["answerable"]) == 1
+        everything = np.ones_like(answerable)
+        for prefix, chosen in (
+            ("", everything),
+            ("HasAns_", answerable),
+            ("NoAns_", ~answerable),
+        ):
+            if chosen.any():
+                for name in ("f1", "exact_match"):
+                    scores[prefix + name] = float(np.mean(np.asarray(metrics[name])[chosen]))
+        return scores
+
+
+def _spans(example: QAExample, passage: Encoding) -> list[tuple[int, int]]:
+    """For each reference the first and the last token that cover any of it."""
+    starts, ends = passage.offsets[:, 0], passage.offsets[:, 1]
+    spans = []
+    for answer, start in zip(example.answers, example.answer_starts, strict=True):
+        first = int(np.searchsorted(ends, start, side="right"))
+        last = int(np.searchsorted(starts, start + len(answer), side="left")) - 1
+        spans.append((first, max(first, last)))
+    return spans
+
+
+def _neighbours(first: int, last: int) -> list[tuple[int, int]]:
+    """A span, and those one token shorter: a token may cover more than the answer's text."""
+    shorter = [(first + 1, last), (first, last - 1), (first + 1, last - 1)]
+    return [(first, last), *(span for span in shorter if span[0] <= span[1])]

@@ -1,0 +1,198 @@
+"""Tasks whose examples come from the built-in world or from files, encoded once and shared."""
+
+from __future__ import annotations
+
+import warnings
+from abc import abstractmethod
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
+
+from textenvs.data.files import SPLITS, load_split
+from textenvs.errors import DatasetError, DatasetWarning, OptionError, unknown
+from textenvs.tasks.base import Task
+from textenvs.tokenization import Tokenizer, load_tokenizer
+
+E = TypeVar("E")
+C = TypeVar("C")
+
+BUILTIN = "builtin"
+
+
+class Limits(NamedTuple):
+    """The room that a task's episodes need, in tokens and in actions."""
+
+    prompt: int
+    appended: int
+    steps: int
+    positions: int = 0  # of the prompt that an action can point at
+
+
+class SourceTask(Task, Generic[E, C]):
+    """A task over examples E, which it encodes into C when they are first used.
+
+    Observations have one shape for all splits of a data set, so that a policy trained on one
+    split takes the others.
+
+    Args:
+        dataset: ``"builtin"``, a file, or a path with ``{split}`` in place of the split's name.
+            One file alone is divided 80/10/10 by a hash of its content.
+        split: ``"train"``, ``"validation"``, ``"test"``; of a file also ``"all"``.
+        tokenizer: ``"auto"`` (the shipped one for built-in data, a byte-level BPE trained on the
+            training split for a file), ``"bpe:SIZE"``, a transformers tokenizer or its name, or
+            any `Tokenizer`.
+        max_prompt_tokens: Longer prompts are cut, counted and reported. Default: the longest
+            prompt of the data.
+        data_seed: Which world the built-in examples are drawn from.
+        size: How many built-in examples the split has.
+        on_error: ``"raise"``, or ``"skip"`` to leave out, count and report malformed examples.
+
+    Raises:
+        OptionError: An option has an impossible value.
+        DatasetError: The data cannot be read.
+        TokenizerError: The tokenizer cannot serve.
+    """
+
+    world: ClassVar[Callable[..., Sequence[Any]]]
+    builtin_limits: ClassVar[Limits]
+
+    def __init__(
+        self,
+        *,
+        dataset: str = BUILTIN,
+        split: str = "train",
+        tokenizer: Any = "auto",
+        max_prompt_tokens: int | None = None,
+        data_seed: int = 0,
+        size: int | None = None,
+        on_error: str = "raise",
+    ) -> None:
+        if max_prompt_tokens is not None and max_prompt_tokens < 1:
+            raise OptionError(f"max_prompt_tokens must be at least 1, got {max_prompt_tokens}")
+        if on_error not in ("raise", "skip"):
+            raise unknown("on_error", on_error, ["raise", "skip"])
+        if size is not None and size < 1:
+            raise OptionError(f"size must be at least 1, got {size}")
+        self.max_prompt_tokens = max_prompt_tokens
+        self._encoded: dict[int, C] = {}
+        self._reasons: Counter[str] = Counter()
+        if dataset == BUILTIN:
+            self._use_world(split, tokenizer, data_seed, size)
+        else:
+            if size is not None:
+                raise OptionError(
+                    f"size={size} is for built-in data; a file has the examples that it has"
+                )
+            self._use_file(str(dataset), split, tokenizer, on_error)
+        self.shortfalls = dict(self._reasons)
+
+    def _use_world(self, split: str, tokenizer: Any, seed: int, size: int | None) -> None:
+        known = [name for name in SPLITS if name != "all"]
+        if split not in known:
+            raise unknown("split of the built-in data", split, known)
+        make: Callable[..., Sequence[E]] = type(self).world
+        self.examples = make(split, seed=seed, size=size)
+        self.tokenizer = load_tokenizer(
+            "builtin" if tokenizer == "auto" else tokenizer,
+            partial(self._texts, _First(make("train", seed=seed), 5_000)),
+        )
+        # The world is uniform enough for its first examples to show every label it has.
+        self._prepare(list(_First(make("train", seed=0), 200)))
+        limits = self.builtin_limits
+        if tokenizer != "auto":  # another tokenizer needs other room: look, and leave a margin
+            seen = self._needed(_First(make("train", seed=seed), 1_000))
+            limits = Limits(*(need + need // 4 for need in seen))
+        self._allow(limits)
+
+    def _use_file(self, dataset: str, split: str, tokenizer: Any, on_error: str) -> None:
+        read = partial(self.read, on_error=on_error)
+        self.examples = load_split(dataset, split, read, self.content)
+        others: dict[str, list[E]] = {}
+        for other in SPLITS:
+            try:
+                others[other] = load_split(dataset, other, read, self.content)
+            except DatasetError:
+                continue  # a split that this data set does not have, and that nobody asked for
+        everything = [example for examples in others.values() for example in examples]
+        self.tokenizer = load_tokenizer(
+            "bpe" if tokenizer == "auto" else tokenizer,
+            partial(self._texts, others.get("train", self.examples)),
+        )
+        self._prepare(everything)
+        self._allow(self._needed(everything))
+        for index in range(len(self.examples)):
+            self.encoded(index)
+        if self._reasons:
+            warnings.warn(self._report(dataset, split), DatasetWarning, stacklevel=2)
+
+    def _texts(self, examples: Iterable[E]) -> Iterable[str]:
+        return (text for example in examples for text in self.texts(example))
+
+    def _needed(self, examples: Iterable[E]) -> Limits:
+        needs = zip(*map(self._measure, examples), strict=True)
+        return Limits(*(max(need) for need in needs))
+
+    def _report(self, dataset: str, split: str) -> str:
+        reasons = "; ".join(f"{count} {reason}" for reason, count in self._reasons.items())
+        return (
+            f"{dataset} ({split}): of {len(self.examples)} examples some cannot reach the full "
+            f"score, and stay: {reasons}"
+        )
+
+    def encoded(self, index: int) -> C:
+        """An example as the task's arrays, encoded when it is first used."""
+        encoded = self._encoded.get(index)
+        if encoded is None:
+            encoded = self._encoded[index] = self._encode(self.examples[index])
+        return encoded
+
+    @staticmethod
+    @abstractmethod
+    def read(path: Path, on_error: str) -> list[Any]:
+        """The examples of a file."""
+
+    @staticmethod
+    @abstractmethod
+    def content(example: Any) -> str:
+        """What of an example may not occur in two splits."""
+
+    @staticmethod
+    @abstractmethod
+    def texts(example: Any) -> tuple[str, ...]:
+        """What of an example a tokenizer is trained on."""
+
+    @abstractmethod
+    def _prepare(self, everything: list[E]) -> None:
+        """Settle what depends on the data as a whole, such as the labels; the tokenizer is set."""
+
+    @abstractmethod
+    def _measure(self, example: E) -> Limits:
+        """The room that an example needs if nothing is cut."""
+
+    @abstractmethod
+    def _allow(self, limits: Limits) -> None:
+        """Settle ``max_tokens``, ``max_steps`` and ``action_tokens`` from the room that is needed."""
+
+    @abstractmethod
+    def _encode(self, example: E) -> C:
+        """Encode an example into the room that there is; count in `_reasons` what falls short."""
+
+
+class _First(Sequence[E]):
+    """The first items of a sequence, none of them made before it is asked for."""
+
+    def __init__(self, items: Sequence[E], count: int) -> None:
+        self._items, self._count = items, min(count, len(items))
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: Any) -> Any:
+        if not 0 <= index < self._count:
+            raise IndexError(index)
+        return self._items[index]
+
+
+__all__ = ["BUILTIN", "Limits", "SourceTask", "Tokenizer"]
