@@ -1,0 +1,1 @@
+"""What textenvs costs and what its agents learn, measured."""

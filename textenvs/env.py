@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -28,7 +28,7 @@ class TaskFacade:
         illegal_action: ``"allow"`` or ``"raise"``.
     """
 
-    metadata: ClassVar[dict[str, Any]]
+    metadata: dict[str, Any]
 
     def _set_up(
         self,
@@ -99,7 +99,7 @@ class TextEnv(TaskFacade, gymnasium.Env[NDArray[np.int32], np.int64]):
         DatasetError: The data cannot be read.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi", "human"], "render_fps": 4}
+    metadata = {"render_modes": ["ansi", "human"], "render_fps": 4}
 
     def __init__(
         self,
@@ -169,22 +169,21 @@ class TextEnv(TaskFacade, gymnasium.Env[NDArray[np.int32], np.int64]):
         return episodes.observation(0), reward, done, False, info
 
     def _checked(self, action: Any) -> int:
-        if not isinstance(action, (int, np.integer)) or isinstance(action, bool):
-            if not (
-                isinstance(action, np.ndarray) and action.ndim == 0 and action.dtype.kind in "iu"
-            ):
+        if type(action) is not int:
+            given = np.asarray(action)
+            if given.ndim or given.dtype.kind not in "iu":
                 raise InvalidAction(
                     f"an action is an integer in [0, {self._n}), got {action!r} of type "
                     f"{type(action).__name__}"
                 )
-        action = int(action)
-        if not 0 <= action < self._n:
-            raise InvalidAction(f"action {action} is out of range: an action is in [0, {self._n})")
+        number = int(action)
+        if not 0 <= number < self._n:
+            raise InvalidAction(f"action {number} is out of range: an action is in [0, {self._n})")
         if self.illegal_action == "raise":
             legal = self._episodes.legal(0)
-            if self.task.constrained and not legal[action]:
-                raise InvalidAction(illegal_message(self.task, action, legal))
-        return action
+            if self.task.constrained and not legal[number]:
+                raise InvalidAction(illegal_message(self.task, number, legal))
+        return number
 
     def _mask_info(self) -> dict[str, Any]:
         return {"action_mask": self._episodes.legal(0)} if self.task.constrained else {}
@@ -205,7 +204,7 @@ class TextEnv(TaskFacade, gymnasium.Env[NDArray[np.int32], np.int64]):
         if not (self._running or self._ended):
             raise ResetNeeded(reset_message(ended=False))
 
-    def render(self) -> str | None:  # type: ignore[override]
+    def render(self) -> str | None:
         """The episode so far: returned as text in mode ``"ansi"``, printed in ``"human"``."""
         self._need_render_mode()
         self._need_episode()

@@ -31,7 +31,8 @@ class RewardSignal:
         if not callable(reward):
             if not isinstance(reward, str):
                 raise OptionError(
-                    f"reward must be 'terminal', 'dense' or a function of an Episode, got {reward!r}"
+                    "reward must be 'terminal', 'dense' or a function of an Episode, got "
+                    f"{reward!r}"
                 )
             if reward not in ("terminal", "dense"):
                 raise unknown("reward", reward, ["terminal", "dense"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from gymnasium.error import InvalidAction, ResetNeeded
@@ -46,7 +46,7 @@ class TextVectorEnv(TaskFacade, VectorEnv[NDArray[np.int32], NDArray[np.int64], 
         DatasetError: The data cannot be read.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi"], "render_fps": 4}
+    metadata = {"render_modes": ["ansi"], "render_fps": 4}
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class TextVectorEnv(TaskFacade, VectorEnv[NDArray[np.int32], NDArray[np.int64], 
         self._begun = np.zeros(num_envs, np.bool_)
         self._ended = np.zeros(num_envs, np.bool_)
 
-    @property
+    @property  # type: ignore[misc]  # as SyncVectorEnv: they belong to the slots, and are read only
     def np_random(self) -> Any:
         """Each slot's random number generator."""
         return tuple(self._rng(slot) for slot in range(self.num_envs))
@@ -170,7 +170,10 @@ class TextVectorEnv(TaskFacade, VectorEnv[NDArray[np.int32], NDArray[np.int64], 
     def _begin(self, slots: NDArray[np.intp], indices: list[int] | None = None) -> None:
         if indices is None:
             count = self.num_examples
-            indices = [draw_example(self._rng(slot), count) for slot in slots.tolist()]
+            rngs = self._rngs
+            indices = [
+                draw_example(rngs[slot] or self._rng(slot), count) for slot in slots.tolist()
+            ]
         self._episodes.begin(slots, indices)
         self._signal.begin(slots)
         self._begun[slots] = True
@@ -214,12 +217,12 @@ class TextVectorEnv(TaskFacade, VectorEnv[NDArray[np.int32], NDArray[np.int64], 
             if self._autoreset is AutoresetMode.SAME_STEP:
                 final |= self._mask_info(terminations)
                 final_obs = np.full(self.num_envs, None, object)
-                for slot, observation in zip(
-                    ended.tolist(), self._episodes.observation(ended), strict=True
-                ):
+                observations = self._episodes.observation(ended)
+                for slot, observation in zip(ended.tolist(), observations, strict=True):
                     final_obs[slot] = observation
-                info = {"final_obs": final_obs, "_final_obs": terminations.copy()}
-                info |= {"final_info": final, "_final_info": terminations.copy()}
+                mask = terminations.copy()
+                info = {"final_obs": final_obs, "_final_obs": mask}
+                info |= {"final_info": final, "_final_info": mask}
                 self._begin(ended)
             else:
                 info = final
@@ -232,20 +235,15 @@ class TextVectorEnv(TaskFacade, VectorEnv[NDArray[np.int32], NDArray[np.int64], 
     def _final_info(
         self, ended: NDArray[np.intp], mask: NDArray[np.bool_], metrics: dict[str, Any]
     ) -> dict[str, Any]:
+        mask = mask.copy()  # one for all: infos are read
         packed: dict[str, Any] = {}
         for name, values in metrics.items():
             packed[name] = np.zeros(self.num_envs)
             packed[name][ended] = values
-            packed[f"_{name}"] = mask.copy()
+            packed[f"_{name}"] = mask
         texts = np.full(self.num_envs, None, object)
-        for slot in ended.tolist():
-            texts[slot] = self._episodes.text(slot)
-        return {
-            "metrics": packed,
-            "_metrics": mask.copy(),
-            "text": texts,
-            "_text": mask.copy(),
-        }
+        texts[ended] = self._episodes.texts(ended)
+        return {"metrics": packed, "_metrics": mask, "text": texts, "_text": mask}
 
     def _mask_info(self, mask: NDArray[np.bool_] | None) -> dict[str, Any]:
         """The legal actions, of all slots or of those in ``mask``."""

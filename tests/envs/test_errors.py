@@ -35,7 +35,7 @@ def test_every_integer_type_is_an_action(env_id, wrap):
 
 def test_an_illegal_action_is_named_with_the_legal_ones():
     env = gymnasium.make("TextNER-v0", illegal_action="raise").unwrapped
-    observation, info = env.reset(seed=0)
+    _, info = env.reset(seed=0)
     illegal = env.task.labels.index("I-PER")
     with pytest.raises(
         InvalidAction, match=rf"action {illegal} \(token 'I-PER'\) is illegal .*'O'"
@@ -132,7 +132,7 @@ def test_unknown_names_list_those_that_exist():
     with pytest.raises(OptionError, match="max_new_tokens must be at least 1"):
         gymnasium.make("TextQA-v0", max_new_tokens=0)
     with pytest.raises(OptionError, match="render_mode"):
-        gymnasium.make("TextQA-v0").render()
+        gymnasium.make("TextQA-v0").unwrapped.render()
 
 
 @pytest.mark.parametrize("index", [-1, 50_000, "0", 1.0])

@@ -14,8 +14,10 @@ from textenvs.tokenization.words import TokenWords
 
 Slots: TypeAlias = "int | NDArray[np.intp]"
 
+MAX_SPELLED = 65_536
 _NO_WORD = 0
-_NO_GOLD = -1
+NO_GOLD = -1
+"""Fills a row of a reference's word numbers, which has room for one more than its words."""
 
 
 class AnswerLexicon:
@@ -29,6 +31,7 @@ class AnswerLexicon:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._numbers: dict[str, int] = {}
+        self._spelled: dict[bytes, list[int]] = {}
         self._words = TokenWords(tokenizer, answer_words)
         self.starts = self._words.starts_chunk
         words = [
@@ -41,16 +44,27 @@ class AnswerLexicon:
 
     def numbers(self, words: Iterable[str]) -> list[int]:
         """The words' numbers, from 1; new words get new ones."""
-        numbers = self._numbers
-        return [numbers.setdefault(word, len(numbers) + 1) for word in words]
+        known, before = self._numbers, len(self._numbers)
+        numbers = [known.setdefault(word, len(known) + 1) for word in words]
+        if len(known) > before:
+            self._spelled.clear()  # what no reference had, one may have now
+        return numbers
 
     def references(self, answers: Sequence[str]) -> list[list[int]]:
         """The words of each reference that counts, as numbers."""
         return [self.numbers(words) for words in reference_words(answers)]
 
-    def lookup(self, tokens: Sequence[int]) -> list[int]:
+    def lookup(self, tokens: NDArray[np.int32]) -> list[int]:
         """The numbers of the words that tokens spell; −2 for a word that no reference has."""
-        return [self._numbers.get(word, -2) for word in self._words.words(tuple(tokens))]
+        key = tokens.tobytes()
+        numbers = self._spelled.get(key)
+        if numbers is None:
+            words = self._words.words(tuple(tokens.tolist()))
+            numbers = [self._numbers.get(word, -2) for word in words]
+            if len(self._spelled) >= MAX_SPELLED:
+                self._spelled.clear()
+            self._spelled[key] = numbers
+        return numbers
 
 
 class AnswerScores:
@@ -60,50 +74,44 @@ class AnswerScores:
     may still grow. So a token costs the references' size, whatever the length of the answer.
 
     Letters in shapes: R references, K words of a reference, W words of a tail (nearly always 1).
+
+    Args:
+        lexicon: The words of the vocabulary and of the references.
+        num_slots: N.
+        references: R, the most references that an answer is compared with.
+        words: K, the most words that a reference has.
+        max_tokens: The longest answer.
     """
 
-    def __init__(self, lexicon: AnswerLexicon, num_slots: int, max_tokens: int) -> None:
+    def __init__(
+        self, lexicon: AnswerLexicon, num_slots: int, references: int, words: int, max_tokens: int
+    ) -> None:
         self._lexicon = lexicon
+        self._gold = np.full((num_slots, references, words + 1), NO_GOLD, np.int32)
+        self._gold_lengths = np.zeros((num_slots, references), np.int32)
         self._answers = np.zeros((num_slots, max_tokens), np.int32)
         self._lengths = np.zeros(num_slots, np.intp)
         self._tail_starts = np.zeros(num_slots, np.intp)
         self._tails = np.zeros((num_slots, lexicon.token_words.shape[1]), np.int32)
-        # The last word of a row is never one, so that looking one too far finds no match.
-        self._gold = np.full((num_slots, 1, 2), _NO_GOLD, np.int32)
-        self._gold_lengths = np.zeros((num_slots, 1), np.intp)
         self._used = np.zeros(self._gold.shape, np.bool_)
-        self._common = np.zeros((num_slots, 1), np.intp)
-        self._in_order = np.ones((num_slots, 1), np.bool_)
+        self._common = np.zeros(self._gold_lengths.shape, np.intp)
+        self._in_order = np.ones(self._gold_lengths.shape, np.bool_)
         self._counts = np.zeros(num_slots, np.intp)
 
-    def begin(self, slot: int, references: list[list[int]]) -> None:
-        """An empty answer, to be compared with references, at least one, as word numbers."""
-        longest = max(map(len, references))
-        _, rows, columns = self._gold.shape
-        if len(references) > rows or longest >= columns:
-            self._make_room(max(len(references), rows), max(longest + 1, columns))
-        self._lengths[slot] = self._tail_starts[slot] = self._counts[slot] = 0
-        self._tails[slot] = _NO_WORD
-        self._used[slot] = False
-        self._common[slot] = 0
-        self._in_order[slot] = True
-        self._gold[slot] = _NO_GOLD
-        for row in range(self._gold.shape[1]):  # rows to spare repeat the first reference
-            reference = references[row if row < len(references) else 0]
-            self._gold[slot, row, : len(reference)] = reference
-            self._gold_lengths[slot, row] = len(reference)
+    def begin(self, slots: Slots, gold: NDArray[np.int32], lengths: NDArray[np.int32]) -> None:
+        """Empty answers, to be compared with new references.
 
-    def _make_room(self, rows: int, columns: int) -> None:
-        more = rows - self._gold.shape[1], columns - self._gold.shape[2]
-        self._gold = np.pad(
-            self._gold, ((0, 0), (0, more[0]), (0, more[1])), constant_values=_NO_GOLD
-        )
-        self._gold[:, -more[0] :] = self._gold[:, :1] if more[0] else self._gold[:, -more[0] :]
-        self._used = np.pad(self._used, ((0, 0), (0, more[0]), (0, more[1])), mode="edge")
-        widen = ((0, 0), (0, more[0]))
-        self._gold_lengths = np.pad(self._gold_lengths, widen, mode="edge")
-        self._common = np.pad(self._common, widen, mode="edge")
-        self._in_order = np.pad(self._in_order, widen, mode="edge")
+        Args:
+            slots: Which answers.
+            gold: Their references as word numbers, ``(n, R, K + 1)``: each row filled up with
+                `NO_GOLD`, at least once. Rows to spare repeat another.
+            lengths: The number of words of each reference, ``(n, R)``.
+        """
+        self._gold[slots], self._gold_lengths[slots] = gold, lengths
+        for counter in (self._lengths, self._tail_starts, self._counts, self._common, self._used):
+            counter[slots] = 0
+        self._tails[slots] = _NO_WORD
+        self._in_order[slots] = True
 
     def push(self, slots: Slots, tokens: Any) -> None:
         """Append a token to each answer."""
@@ -135,7 +143,7 @@ class AnswerScores:
 
     def _grow_word(self, slot: int) -> None:
         tail = self._answers[slot, self._tail_starts[slot] : self._lengths[slot]]
-        words = self._lexicon.lookup(tail.tolist())
+        words = self._lexicon.lookup(tail)
         if len(words) > self._tails.shape[1]:
             self._tails = np.pad(self._tails, ((0, 0), (0, len(words) - self._tails.shape[1])))
         self._tails[slot] = _NO_WORD

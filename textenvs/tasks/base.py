@@ -19,6 +19,7 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from textenvs.tasks.rows import Layout
 from textenvs.tokenization import Tokenizer
 
 Slots: TypeAlias = "int | NDArray[np.intp]"
@@ -62,8 +63,9 @@ class Task(ABC):
         max_tokens: Length of an observation: the longest prompt plus everything appended to it.
         max_steps: The most actions that an episode can take.
         constrained: Whether some actions are illegal in some states.
+        layout: The fields of an example's `row`.
         shortfalls: Why examples cannot reach the full score, counted by reason; complete for
-            files, and empty for built-in data, where every example can.
+            files, where every example is looked at beforehand.
     """
 
     score_name: ClassVar[str]
@@ -76,6 +78,7 @@ class Task(ABC):
     max_tokens: int
     max_steps: int
     constrained: bool
+    layout: Layout
     shortfalls: Mapping[str, int] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -104,6 +107,17 @@ class Task(ABC):
         """Room for ``num_slots`` episodes at a time."""
 
     @abstractmethod
+    def row(self, index: int) -> NDArray[np.int32]:
+        """The first state of an episode on an example, as a row of `layout`; not to be altered."""
+
+    def _lay_out(
+        self, defaults: Mapping[str, int] | None = None, **fields: tuple[int, ...]
+    ) -> Layout:
+        """The fields that every task has, and ``fields``; `max_tokens` must be settled."""
+        counters = dict.fromkeys(("lengths", "prompt_lengths", "steps", "indices"), ())
+        return Layout({"tokens": (self.max_tokens,), **counters, **fields}, defaults)
+
+    @abstractmethod
     def prompt_text(self, index: int) -> str:
         """The prompt of an example, as text."""
 
@@ -113,39 +127,53 @@ class Task(ABC):
 
 
 class Episodes(ABC):
-    """The state of N episodes. A subclass adds its own arrays, all indexed by slot.
+    """The state of N episodes.
+
+    The fields of the task's `Layout` are attributes, int32 ``(N, *shape)``: a subclass declares
+    its own. What cannot be an integer it allocates itself, and sets up in `_begin`.
 
     Attributes:
-        tokens: int32 ``(N, T)``; only the first ``lengths`` of a row are the prefix, what stands
-            beyond is yet to be revealed, or nothing.
+        tokens: ``(N, T)``; only the first ``lengths`` of a row are the prefix, what stands beyond
+            is yet to be revealed, or nothing.
         lengths: Length of each prefix, ``(N,)``.
         prompt_lengths: Length of each prompt, ``(N,)``.
         steps: Actions taken, ``(N,)``.
-        actions: The actions taken, int32 ``(N, max_steps)``.
         indices: The examples' indices, ``(N,)``.
+        actions: The actions taken, ``(N, max_steps)``.
     """
+
+    tokens: NDArray[np.int32]
+    lengths: NDArray[np.int32]
+    prompt_lengths: NDArray[np.int32]
+    steps: NDArray[np.int32]
+    indices: NDArray[np.int32]
 
     def __init__(self, task: Task, num_slots: int) -> None:
         self.task = task
-        self.tokens = np.zeros((num_slots, task.max_tokens), np.int32)
-        self.lengths = np.zeros(num_slots, np.intp)
-        self.prompt_lengths = np.zeros(num_slots, np.intp)
-        self.steps = np.zeros(num_slots, np.intp)
+        self._rows = np.zeros((num_slots, task.layout.width), np.int32)
+        self._bind()
         self.actions = np.zeros((num_slots, task.max_steps), np.int32)
-        self.indices = np.zeros(num_slots, np.intp)
-        self._columns = np.arange(task.max_tokens)
+        self._columns = np.arange(task.max_tokens, dtype=np.int32)
         self._blank = np.full(task.max_tokens, task.tokenizer.pad_token_id, np.int32)
+
+    def _bind(self) -> None:
+        for name, view in self.task.layout.fields(self._rows).items():
+            setattr(self, name, view)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """After a copy, the fields must be views of the rows again."""
+        self.__dict__.update(state)
+        self._bind()
 
     def begin(self, slots: NDArray[np.intp], indices: Sequence[int]) -> None:
         """Start the examples ``indices`` (n,) in ``slots`` (n,)."""
+        row = self.task.row
         for slot, index in zip(slots.tolist(), indices, strict=True):
-            self.steps[slot] = 0
-            self.indices[slot] = index
-            self._begin(slot, index)
+            self._rows[slot] = row(index)
+        self._begin(slots)
 
-    @abstractmethod
-    def _begin(self, slot: int, index: int) -> None:
-        """Write the prompt, its length and the task's own state into one slot."""
+    def _begin(self, slots: NDArray[np.intp]) -> None:  # noqa: B027  # most tasks need none
+        """Set up what is no field of the row."""
 
     def advance(self, slots: Slots, actions: Any) -> Any:
         """Take an action in each slot; returns whether the episode has ended, bool ``(n,)``."""
@@ -161,8 +189,10 @@ class Episodes(ABC):
 
     @abstractmethod
     def score(self, slots: Slots) -> Any:
-        """The potential Φ of the present state, float ``(n,)``: 0 at the start, and at the end
-        exactly the episode's score in [0, 1]."""
+        """The potential Φ of the present state, float ``(n,)``.
+
+        0 at the start, and at the end exactly the episode's score in [0, 1].
+        """
 
     @abstractmethod
     def legal(self, slots: Slots) -> NDArray[np.int8]:
@@ -180,6 +210,10 @@ class Episodes(ABC):
     def text(self, slot: int) -> str:
         """The answer so far as text."""
 
+    def texts(self, slots: NDArray[np.intp]) -> list[str]:
+        """The answers so far as text."""
+        return [self.text(slot) for slot in slots.tolist()]
+
     def observation(self, slots: Slots) -> NDArray[np.int32]:
         """The prefixes, padded on the right: a new int32 array ``(n, T)`` or ``(T,)``."""
         if isinstance(slots, int):
@@ -187,8 +221,9 @@ class Episodes(ABC):
             length = self.lengths[slots]
             prefix[:length] = self.tokens[slots, :length]
             return prefix
-        revealed = self._columns < self.lengths[slots][:, None]
-        return np.where(revealed, self.tokens[slots], self._blank)
+        prefixes = self.tokens[slots]
+        np.copyto(prefixes, self._blank, where=self._columns >= self.lengths[slots][:, None])
+        return prefixes
 
     def episode(self, slot: int, metrics: dict[str, float]) -> Episode:
         """The finished episode in a slot, for a reward function."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from textenvs.data.conll import read_conll
 from textenvs.data.examples import NERExample
+from textenvs.data.files import OnError
 from textenvs.data.world import WorldNER
 from textenvs.errors import OptionError
 from textenvs.metrics.entities import precision_recall_f1, transition_tables
@@ -19,19 +19,7 @@ from textenvs.tasks.base import Episodes, Slots
 from textenvs.tasks.sources import Limits, SourceTask
 
 
-@dataclass(frozen=True, slots=True)
-class _Encoded:
-    """A sentence as tokens and the tags as table look-ups; W words."""
-
-    tokens: NDArray[np.int32]  # everything the task appends, with a hole for each tag
-    holes: NDArray[np.intp]  # (W + 1,) where each tag goes, and the final length
-    tags: NDArray[np.int32]  # (W,) gold actions
-    starts: NDArray[np.int8]  # (W,) type of the gold entity that starts here, or -2
-    ends: NDArray[np.bool_]  # (W + 1,) a gold entity is over before this word
-    support: NDArray[np.int32]  # (types,) gold entities of each type, those cut off too
-
-
-class NERTask(SourceTask[NERExample, _Encoded]):
+class NERTask(SourceTask[NERExample]):
     """Name the entities of a sentence, one tag a word.
 
     ## Description
@@ -76,7 +64,7 @@ class NERTask(SourceTask[NERExample, _Encoded]):
         super().__init__(**source)
 
     @staticmethod
-    def read(path: Path, on_error: str) -> list[NERExample]:
+    def read(path: Path, on_error: OnError) -> list[NERExample]:
         """The sentences of a CoNLL file."""
         return read_conll(path, on_error=on_error)
 
@@ -136,8 +124,24 @@ class NERTask(SourceTask[NERExample, _Encoded]):
             )
         self.max_steps = limits.steps
         self.max_tokens = 2 * self._room + len(self._line_break) + limits.steps
+        self.layout = self._lay_out(
+            words=(),
+            holes=(limits.steps + 1,),  # where each tag goes, and the final length
+            tags=(limits.steps,),  # gold
+            gold_starts=(limits.steps,),  # type of the gold entity that starts here, or -2
+            gold_ends=(limits.steps + 1,),  # whether a gold entity is over before this word
+            gold=(len(self.types),),  # gold entities of each type, those cut off too
+            num_gold=(),
+            without_gold=(),
+            previous=(),  # the last tag; one more than any before the first
+            open=(),  # predicted and gold entity started together, and both go on
+            num_correct=(),
+            num_predicted=(),
+            correct=(len(self.types) + 1,),  # the last column takes what is of no type
+            predicted=(len(self.types) + 1,),
+        )
 
-    def _encode(self, example: NERExample) -> _Encoded:
+    def _encode(self, index: int, example: NERExample) -> NDArray[np.int32]:
         pieces = self._pieces(example)
         total = np.cumsum([len(piece) for piece in pieces])
         words = int(np.searchsorted(total, self._room, side="right"))
@@ -161,13 +165,22 @@ class NERTask(SourceTask[NERExample, _Encoded]):
         before, after = np.concatenate([boundary, tags]), np.concatenate([tags, boundary])
         begun = starts[before[:-1], tags]
         kinds = type_of[tags]
-        return _Encoded(
-            tokens=np.concatenate(parts).astype(np.int32),
+        gold = np.bincount(kinds[begun], minlength=len(self.types))
+        num_gold = int(gold.sum())
+        return self.layout.row(
+            indices=index,
+            tokens=np.concatenate(parts),
+            lengths=holes[0],
+            prompt_lengths=holes[0],
+            words=words,
             holes=holes,
             tags=tags[:words],
-            starts=np.where(begun, kinds, -2)[:words].astype(np.int8),
-            ends=ends[before, after][: words + 1],
-            support=np.bincount(kinds[begun], minlength=len(self.types)).astype(np.int32),
+            gold_starts=np.where(begun, kinds, -2)[:words],
+            gold_ends=ends[before, after][: words + 1],
+            gold=gold,
+            num_gold=num_gold,
+            without_gold=int(num_gold == 0),
+            previous=len(self.labels),
         )
 
     def episodes(self, num_slots: int) -> NEREpisodes:
@@ -209,52 +222,31 @@ def _words_of(
 class NEREpisodes(Episodes):
     """Sentences being tagged, with CoNLL's counts kept tag by tag.
 
-    The counts follow conlleval (Tjong Kim Sang & Buchholz 2000): an entity is correct if it starts and ends where a gold one of its
-    type does. ``open`` says that the predicted and the gold entity started together and both go
-    on, so that a tag costs a few look-ups, whatever the length of the sentence.
+    The counts follow conlleval (Tjong Kim Sang & Buchholz 2000): an entity is correct if it starts and
+    ends where a gold one of its type does. ``open`` says that the predicted and the gold entity
+    started together and both go on, so that a tag costs a few look-ups, however long the sentence.
     """
 
     task: NERTask
+    words: NDArray[np.int32]
+    holes: NDArray[np.int32]
+    tags: NDArray[np.int32]
+    gold_starts: NDArray[np.int32]
+    gold_ends: NDArray[np.int32]
+    gold: NDArray[np.int32]
+    num_gold: NDArray[np.int32]
+    without_gold: NDArray[np.int32]
+    previous: NDArray[np.int32]
+    open: NDArray[np.int32]
+    num_correct: NDArray[np.int32]
+    num_predicted: NDArray[np.int32]
+    correct: NDArray[np.int32]
+    predicted: NDArray[np.int32]
 
     def __init__(self, task: NERTask, num_slots: int) -> None:
         super().__init__(task, num_slots)
-        words, types = task.max_steps, len(task.types)
-        self.holes = np.zeros((num_slots, words + 1), np.intp)
-        self.words = np.zeros(num_slots, np.intp)
-        self.tags = np.zeros((num_slots, words), np.int32)
-        self.gold_starts = np.zeros((num_slots, words), np.int8)
-        self.gold_ends = np.zeros((num_slots, words + 1), np.bool_)
-        self.gold = np.zeros((num_slots, types), np.int32)
-        self.num_gold = np.zeros(num_slots, np.intp)
-        self.without_gold = np.zeros(num_slots, np.bool_)
-        self.previous = np.zeros(num_slots, np.intp)
-        self.open = np.zeros(num_slots, np.bool_)
-        self.num_correct = np.zeros(num_slots, np.intp)
-        self.num_predicted = np.zeros(num_slots, np.intp)
-        # By type; the last column takes what belongs to none.
-        self.correct = np.zeros((num_slots, types + 1), np.int32)
-        self.predicted = np.zeros((num_slots, types + 1), np.int32)
         self._starts, self._ends, self._type_of = task.transitions
-
-    def _begin(self, slot: int, index: int) -> None:
-        encoded = self.task.encoded(index)
-        words = len(encoded.tags)
-        self.tokens[slot, : len(encoded.tokens)] = encoded.tokens
-        self.holes[slot, : words + 1] = encoded.holes
-        self.tags[slot, :words] = encoded.tags
-        self.gold_starts[slot, :words] = encoded.starts
-        self.gold_ends[slot, : words + 1] = encoded.ends
-        self.gold[slot] = encoded.support
-        num_gold = sum(encoded.support.tolist())
-        self.num_gold[slot] = num_gold
-        self.without_gold[slot] = not num_gold
-        self.words[slot] = words
-        self.previous[slot] = len(self.task.labels)
-        self.open[slot] = False
-        self.num_correct[slot] = self.num_predicted[slot] = 0
-        self.correct[slot] = 0
-        self.predicted[slot] = 0
-        self.lengths[slot] = self.prompt_lengths[slot] = encoded.holes[0]
+        self._type_of = self._type_of.astype(np.int32)
 
     def _advance(self, slots: Slots, actions: Any) -> Any:
         step = self.steps[slots]  # of the next word
@@ -270,17 +262,27 @@ class NEREpisodes(Episodes):
         self.num_correct[slots] += completed
         self.num_predicted[slots] += begun
         together = begun & (kind == self.gold_starts[slots, step - 1])
-        self.open[slots] = (was_open & ~ended & ~gold_ended) | together
+        self.open[slots] = (was_open & ~ended & (gold_ended == 0)) | together
         self.previous[slots] = actions
-        words = self.words[slots]
-        done = step == words
+        done = step == self.words[slots]
         # A word is revealed with its tag's hole still open; after the last nothing follows.
         self.lengths[slots] = self.holes[slots, step]
+        if np.any(done):
+            self._close(slots if isinstance(slots, int) else slots[done])
         return done
 
+    def _close(self, slots: Slots) -> None:
+        """After the last word an open entity, which ends where the gold one does, is correct."""
+        last_open = self.open[slots] & self.gold_ends[slots, self.steps[slots]]
+        self.correct[slots, self._type_of[self.previous[slots]]] += last_open
+        self.num_correct[slots] += last_open
+        self.open[slots] = 0
+
     def _counts(self, slots: Slots) -> tuple[Any, Any, Any]:
-        """Correct, predicted and gold entities so far; one that is complete unless it is wrongly
-        continued counts as correct."""
+        """Correct, predicted and gold entities so far.
+
+        One that is complete, unless it is wrongly continued, counts as correct.
+        """
         pending = self.open[slots] & self.gold_ends[slots, self.steps[slots]]
         return self.num_correct[slots] + pending, self.num_predicted[slots], self.num_gold[slots]
 
@@ -316,15 +318,17 @@ class NEREpisodes(Episodes):
             "predicted": predicted,
             "gold": gold,
         }
-        last = self._type_of[self.previous[slots]]
-        pending = correct - self.num_correct[slots]
+        by_type = {
+            "correct": self.correct[slots],
+            "predicted": self.predicted[slots],
+            "gold": self.gold[slots],
+        }
         for column, kind in enumerate(self.task.types):
-            metrics[f"{kind}/correct"] = self.correct[slots, column] + pending * (last == column)
-            metrics[f"{kind}/predicted"] = self.predicted[slots, column]
-            metrics[f"{kind}/gold"] = self.gold[slots, column]
+            for name, counts in by_type.items():
+                metrics[f"{kind}/{name}"] = counts[..., column]
         return metrics
 
     def text(self, slot: int) -> str:
         """The tags so far."""
-        labels = self.task.labels
-        return " ".join(labels[tag] for tag in self.actions[slot, : self.steps[slot]].tolist())
+        tags = self.actions[slot, : self.steps[slot]].tolist()
+        return " ".join(map(self.task.labels.__getitem__, tags))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textenvs.data.examples import QAExample
+from textenvs.data.files import OnError
 from textenvs.data.squad import read_squad
 from textenvs.data.world import WorldQA
 from textenvs.errors import OptionError
@@ -22,17 +22,7 @@ from textenvs.tokenization import Encoding
 NO_ANSWER = (-1, -1)
 
 
-@dataclass(frozen=True, slots=True)
-class EncodedQA:
-    """A question about a passage as tokens; P passage tokens."""
-
-    prompt: NDArray[np.int32]  # passage, line break, question, line break
-    passage: NDArray[np.int32]  # (P,) its tokens
-    offsets: NDArray[np.int32]  # (P, 2) their characters
-    target: tuple[int, int]  # first and last passage token of the answer, or NO_ANSWER
-
-
-class PassageTask(SourceTask[QAExample, EncodedQA]):
+class PassageTask(SourceTask[QAExample]):
     """Questions whose answers are spans of a passage, from the built-in world or SQuAD JSON."""
 
     score_name = "f1"
@@ -43,7 +33,7 @@ class PassageTask(SourceTask[QAExample, EncodedQA]):
         super().__init__(**source)
 
     @staticmethod
-    def read(path: Path, on_error: str) -> list[QAExample]:
+    def read(path: Path, on_error: OnError) -> list[QAExample]:
         """The questions of a SQuAD 1.1 or 2.0 file."""
         return read_squad(path, on_error=on_error)
 
@@ -83,19 +73,26 @@ class PassageTask(SourceTask[QAExample, EncodedQA]):
                 f"must be at least {shortest}; the data's longest prompt has {limits.prompt}"
             )
 
-    def _encode(self, example: QAExample) -> EncodedQA:
+    def _encode(self, index: int, example: QAExample) -> NDArray[np.int32]:
         passage, question = self._encode_passage(example.passage), self._question(example)
         room = self._room - len(question)
         if room < len(passage.ids):
             self._reasons["passages cut at max_prompt_tokens"] += 1
             passage = Encoding(passage.ids[: max(room, 1)], passage.offsets[: max(room, 1)])
             question = question[: self._room - len(passage.ids)]
-        return EncodedQA(
-            prompt=np.concatenate([passage.ids, question]),
-            passage=passage.ids,
-            offsets=passage.offsets,
-            target=self._target(example, passage),
+        prompt = len(passage.ids) + len(question)
+        return self.layout.row(
+            indices=index,
+            tokens=np.concatenate([passage.ids, question]),
+            lengths=prompt,
+            prompt_lengths=prompt,
+            targets=self._target(example, passage),
+            **self._fields(example, passage),
         )
+
+    @abstractmethod
+    def _fields(self, example: QAExample, passage: Encoding) -> dict[str, Any]:
+        """The fields of the row that are the task's own."""
 
     def _target(self, example: QAExample, passage: Encoding) -> tuple[int, int]:
         """The passage tokens that answer best; counts why if that is not perfect."""

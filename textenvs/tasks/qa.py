@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from textenvs.data.examples import QAExample
 from textenvs.errors import OptionError
-from textenvs.metrics.answers import AnswerLexicon, AnswerScores
+from textenvs.metrics.answers import NO_GOLD, AnswerLexicon, AnswerScores
+from textenvs.metrics.squad import reference_words
 from textenvs.tasks.base import Episodes, Slots
-from textenvs.tasks.passages import NO_ANSWER, PassageTask
+from textenvs.tasks.passages import PassageTask
 from textenvs.tasks.sources import Limits
 from textenvs.tokenization import Encoding
 
@@ -53,7 +54,7 @@ class QATask(PassageTask):
     v0: first version.
     """
 
-    builtin_limits = Limits(prompt=112, appended=12, steps=12, positions=80)
+    builtin_limits = Limits(prompt=88, appended=12, steps=12, positions=72)
 
     def __init__(
         self, *, constrain: bool = True, max_new_tokens: int | None = None, **source: Any
@@ -62,8 +63,15 @@ class QATask(PassageTask):
             raise OptionError(f"max_new_tokens must be at least 1, got {max_new_tokens}")
         self.constrained = constrain
         self._max_new_tokens = max_new_tokens
-        self._references: dict[int, list[list[int]]] = {}
         super().__init__(**source)
+
+    def _prepare(self, everything: list[QAExample]) -> None:
+        super()._prepare(everything)
+        self._num_references, self._reference_words = 1, 1
+        for example in everything:
+            references = reference_words(example.answers)
+            self._num_references = max(self._num_references, len(references))
+            self._reference_words = max(self._reference_words, *map(len, references))
 
     def _allow(self, limits: Limits) -> None:
         super()._allow(limits)
@@ -82,6 +90,26 @@ class QATask(PassageTask):
         self.action_of_token = np.full(tokenizer.vocab_size, -1, np.int32)
         self.action_of_token[self.action_tokens] = np.arange(len(self.action_tokens))
         self.eos_action = int(self.action_of_token[tokenizer.eos_token_id])
+        self.layout = self._lay_out(
+            {"passage": -1, "gold": NO_GOLD},
+            targets=(2,),
+            passage=(min(limits.positions, self._room),),  # as actions
+            gold=(self._num_references, self._reference_words + 1),
+            gold_lengths=(self._num_references,),
+        )
+
+    def _fields(self, example: QAExample, passage: Encoding) -> dict[str, Any]:
+        references = self.lexicon.references(example.answers)
+        # Rows to spare repeat the first reference.
+        references += references[:1] * (self._num_references - len(references))
+        gold = np.full((self._num_references, self._reference_words + 1), NO_GOLD)
+        for row, words in enumerate(references):
+            gold[row, : len(words)] = words
+        return {
+            "passage": self.action_of_token[passage.ids],
+            "gold": gold.ravel(),
+            "gold_lengths": [len(words) for words in references],
+        }
 
     @property
     def _longest_answer(self) -> int:
@@ -94,14 +122,6 @@ class QATask(PassageTask):
     def lexicon(self) -> AnswerLexicon:
         """The words of the vocabulary and of the references."""
         return AnswerLexicon(self.tokenizer)
-
-    def references(self, index: int) -> list[list[int]]:
-        """The references of an example as numbered words, normalised once."""
-        references = self._references.get(index)
-        if references is None:
-            references = self.lexicon.references(self.examples[index].answers)
-            self._references[index] = references
-        return references
 
     def episodes(self, num_slots: int) -> QAEpisodes:
         """Room for ``num_slots`` answers at a time."""
@@ -116,29 +136,23 @@ class QAEpisodes(Episodes):
     """
 
     task: QATask
+    targets: NDArray[np.int32]
+    passage: NDArray[np.int32]
+    gold: NDArray[np.int32]
+    gold_lengths: NDArray[np.int32]
 
     def __init__(self, task: QATask, num_slots: int) -> None:
         super().__init__(task, num_slots)
-        width = task.max_tokens - task.max_steps
-        self.passage = np.full((num_slots, width), -1, np.int32)  # as actions
-        self.frontier = np.zeros((num_slots, width), np.bool_)
-        self.targets = np.zeros((num_slots, 2), np.intp)
-        self.answerable = np.zeros(num_slots)
-        self.answers = AnswerScores(task.lexicon, num_slots, task.max_steps)
-        self._positions = np.arange(width)
+        self.frontier = np.zeros(self.passage.shape, np.bool_)
+        _, references, room = self.gold.shape
+        self.answers = AnswerScores(
+            task.lexicon, num_slots, references, words=room - 1, max_tokens=task.max_steps
+        )
+        self._positions = np.arange(self.passage.shape[1])
 
-    def _begin(self, slot: int, index: int) -> None:
-        encoded, task = self.task.encoded(index), self.task
-        prompt, passage = len(encoded.prompt), len(encoded.passage)
-        self.tokens[slot, :prompt] = encoded.prompt
-        self.lengths[slot] = self.prompt_lengths[slot] = prompt
-        self.passage[slot, :passage] = task.action_of_token[encoded.passage]
-        self.passage[slot, passage:] = -1
-        self.frontier[slot, :passage] = True
-        self.frontier[slot, passage:] = False
-        self.targets[slot] = encoded.target
-        self.answerable[slot] = encoded.target != NO_ANSWER
-        self.answers.begin(slot, task.references(index))
+    def _begin(self, slots: NDArray[np.intp]) -> None:
+        self.frontier[slots] = self.passage[slots] >= 0
+        self.answers.begin(slots, self.gold[slots], self.gold_lengths[slots])
 
     def _advance(self, slots: Slots, actions: Any) -> Any:
         self.lengths[slots] += 1
@@ -195,12 +209,18 @@ class QAEpisodes(Episodes):
         f1, exact_match = self.answers.scores(slots)
         metrics = {"f1": f1, "exact_match": exact_match}
         if self.task.has_unanswerable:
-            metrics["answerable"] = self.answerable[slots]
+            metrics["answerable"] = (self.targets[slots, 0] >= 0) * 1.0
         return metrics
 
     def text(self, slot: int) -> str:
         """The answer so far, without EOS."""
-        answer = self.tokens[slot, self.prompt_lengths[slot] : self.lengths[slot]]
-        if len(answer) and answer[-1] == self.task.tokenizer.eos_token_id:
-            answer = answer[:-1]
-        return self.task.tokenizer.decode(answer)
+        return self.texts(np.array([slot]))[0]
+
+    def texts(self, slots: NDArray[np.intp]) -> list[str]:
+        """The answers so far, without EOS."""
+        starts, ends = self.prompt_lengths[slots], self.lengths[slots]
+        ended = self.tokens[slots, ends - 1] == self.task.tokenizer.eos_token_id
+        ends = np.maximum(ends - ended, starts)
+        bounds = zip(slots.tolist(), starts.tolist(), ends.tolist(), strict=True)
+        answers = [self.tokens[slot, start:end].tolist() for slot, start, end in bounds]
+        return self.task.tokenizer.decode_batch(answers)

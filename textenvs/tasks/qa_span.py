@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from textenvs.data.examples import QAExample
 from textenvs.metrics import squad
 from textenvs.tasks.base import Episodes, Slots
-from textenvs.tasks.passages import NO_ANSWER, PassageTask
+from textenvs.tasks.passages import PassageTask
 from textenvs.tasks.sources import Limits
 from textenvs.tokenization import Encoding
 
@@ -51,7 +51,7 @@ class QASpanTask(PassageTask):
     v0: first version.
     """
 
-    builtin_limits = Limits(prompt=112, appended=2, steps=2, positions=80)
+    builtin_limits = Limits(prompt=88, appended=2, steps=2, positions=72)
 
     def __init__(self, *, constrain: bool = True, **source: Any) -> None:
         self.constrained = constrain
@@ -65,12 +65,25 @@ class QASpanTask(PassageTask):
         self.no_answer = self.num_positions if self.has_unanswerable else -1
         no_answer = ("<no answer>",) if self.has_unanswerable else ()
         self.extra_tokens = (*(f"<{p}>" for p in range(self.num_positions)), *no_answer)
+        self.layout = self._lay_out(
+            targets=(2,),
+            passage_lengths=(),
+            starts=(self.num_positions,),  # the characters that each passage token covers
+            ends=(self.num_positions,),
+        )
         first = self.tokenizer.vocab_size
         self.action_tokens = np.arange(first, first + len(self.extra_tokens), dtype=np.int32)
 
     @property
     def _longest_answer(self) -> int:
         return self._room
+
+    def _fields(self, example: QAExample, passage: Encoding) -> dict[str, Any]:
+        return {
+            "passage_lengths": len(passage.ids),
+            "starts": passage.offsets[:, 0],
+            "ends": passage.offsets[:, 1],
+        }
 
     def _surface(self, example: QAExample, passage: Encoding, first: int, last: int) -> str:
         return example.passage[passage.offsets[first, 0] : passage.offsets[last, 1]]
@@ -84,21 +97,14 @@ class QASpanEpisodes(Episodes):
     """Answers being pointed at."""
 
     task: QASpanTask
+    targets: NDArray[np.int32]
+    passage_lengths: NDArray[np.int32]
+    starts: NDArray[np.int32]
+    ends: NDArray[np.int32]
 
     def __init__(self, task: QASpanTask, num_slots: int) -> None:
         super().__init__(task, num_slots)
-        self.passage_lengths = np.zeros(num_slots, np.intp)
-        self.targets = np.zeros((num_slots, 2), np.intp)
         self._positions = np.arange(len(task.action_tokens))
-
-    def _begin(self, slot: int, index: int) -> None:
-        encoded = self.task.encoded(index)
-        prompt = len(encoded.prompt)
-        self.tokens[slot, :prompt] = encoded.prompt
-        self.lengths[slot] = self.prompt_lengths[slot] = prompt
-        self.passage_lengths[slot] = len(encoded.passage)
-        target = encoded.target
-        self.targets[slot] = self.task.no_answer if target == NO_ANSWER else target
 
     def _advance(self, slots: Slots, actions: Any) -> Any:
         self.lengths[slots] += 1
@@ -114,7 +120,9 @@ class QASpanEpisodes(Episodes):
         lengths = np.asarray(self.passage_lengths[slots])[..., None]
         # After a first pointer outside the passage, its last token is what remains.
         positions = self._positions
-        mask = (positions >= np.minimum(first, lengths - 1)) & (positions < lengths)
+        mask: NDArray[np.bool_] = (positions >= np.minimum(first, lengths - 1)) & (
+            positions < lengths
+        )
         if self.task.has_unanswerable:
             mask[..., -1] = self.steps[slots] == 0
         return mask.astype(np.int8)
@@ -122,6 +130,7 @@ class QASpanEpisodes(Episodes):
     def expert(self, slots: Slots) -> Any:
         """The answer's first token, then its last, or the first pointer again if that is later."""
         first, last = self.targets[slots, 0], self.targets[slots, 1]
+        first = np.where(first < 0, self.task.no_answer, first)
         end = self.passage_lengths[slots] - 1
         second = np.minimum(np.maximum(last, self._first(slots)), end)
         return np.where(self.steps[slots] == 0, first, second)
@@ -146,7 +155,7 @@ class QASpanEpisodes(Episodes):
         f1, exact_match = self._scores(slots)
         metrics = {"f1": f1, "exact_match": exact_match}
         if self.task.has_unanswerable:
-            metrics["answerable"] = 1.0 - (self.targets[slots, 0] == self.task.no_answer)
+            metrics["answerable"] = (self.targets[slots, 0] >= 0) * 1.0
         return metrics
 
     def text(self, slot: int) -> str:
@@ -158,6 +167,5 @@ class QASpanEpisodes(Episodes):
         if not first <= last < self.passage_lengths[slot]:
             return ""
         index = int(self.indices[slot])
-        offsets = self.task.encoded(index).offsets
         passage: str = self.task.examples[index].passage
-        return passage[offsets[first, 0] : offsets[last, 1]]
+        return passage[self.starts[slot, first] : self.ends[slot, last]]

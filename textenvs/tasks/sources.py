@@ -1,4 +1,4 @@
-"""Tasks whose examples come from the built-in world or from files, encoded once and shared."""
+"""Tasks whose examples come from the built-in world or from files, encoded when first used."""
 
 from __future__ import annotations
 
@@ -10,15 +10,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
-from textenvs.data.files import SPLITS, load_split
+import numpy as np
+from numpy.typing import NDArray
+
+from textenvs.data.files import SPLITS, OnError, check_on_error, load_split
 from textenvs.errors import DatasetError, DatasetWarning, OptionError, unknown
 from textenvs.tasks.base import Task
-from textenvs.tokenization import Tokenizer, load_tokenizer
+from textenvs.tokenization import load_tokenizer
 
 E = TypeVar("E")
-C = TypeVar("C")
 
 BUILTIN = "builtin"
+
+CACHED_NUMBERS = 64_000_000
+"""How many int32 numbers of encoded examples are kept: 256 MB."""
 
 
 class Limits(NamedTuple):
@@ -30,8 +35,8 @@ class Limits(NamedTuple):
     positions: int = 0  # of the prompt that an action can point at
 
 
-class SourceTask(Task, Generic[E, C]):
-    """A task over examples E, which it encodes into C when they are first used.
+class SourceTask(Task, Generic[E]):
+    """A task over examples E, which it encodes when they are first used.
 
     Observations have one shape for all splits of a data set, so that a policy trained on one
     split takes the others.
@@ -67,17 +72,17 @@ class SourceTask(Task, Generic[E, C]):
         max_prompt_tokens: int | None = None,
         data_seed: int = 0,
         size: int | None = None,
-        on_error: str = "raise",
+        on_error: OnError = "raise",
     ) -> None:
         if max_prompt_tokens is not None and max_prompt_tokens < 1:
             raise OptionError(f"max_prompt_tokens must be at least 1, got {max_prompt_tokens}")
-        if on_error not in ("raise", "skip"):
-            raise unknown("on_error", on_error, ["raise", "skip"])
+        check_on_error(on_error)
         if size is not None and size < 1:
             raise OptionError(f"size must be at least 1, got {size}")
         self.max_prompt_tokens = max_prompt_tokens
-        self._encoded: dict[int, C] = {}
+        self._rows: dict[int, NDArray[np.int32]] = {}
         self._reasons: Counter[str] = Counter()
+        self.shortfalls = self._reasons
         if dataset == BUILTIN:
             self._use_world(split, tokenizer, data_seed, size)
         else:
@@ -86,7 +91,6 @@ class SourceTask(Task, Generic[E, C]):
                     f"size={size} is for built-in data; a file has the examples that it has"
                 )
             self._use_file(str(dataset), split, tokenizer, on_error)
-        self.shortfalls = dict(self._reasons)
 
     def _use_world(self, split: str, tokenizer: Any, seed: int, size: int | None) -> None:
         known = [name for name in SPLITS if name != "all"]
@@ -106,24 +110,24 @@ class SourceTask(Task, Generic[E, C]):
             limits = Limits(*(need + need // 4 for need in seen))
         self._allow(limits)
 
-    def _use_file(self, dataset: str, split: str, tokenizer: Any, on_error: str) -> None:
+    def _use_file(self, dataset: str, split: str, tokenizer: Any, on_error: OnError) -> None:
         read = partial(self.read, on_error=on_error)
         self.examples = load_split(dataset, split, read, self.content)
-        others: dict[str, list[E]] = {}
-        for other in SPLITS:
+        splits: dict[str, list[E]] = {}
+        for name in SPLITS[:3]:
             try:
-                others[other] = load_split(dataset, other, read, self.content)
+                splits[name] = load_split(dataset, name, read, self.content)
             except DatasetError:
                 continue  # a split that this data set does not have, and that nobody asked for
-        everything = [example for examples in others.values() for example in examples]
+        everything = [example for examples in splits.values() for example in examples]
         self.tokenizer = load_tokenizer(
             "bpe" if tokenizer == "auto" else tokenizer,
-            partial(self._texts, others.get("train", self.examples)),
+            partial(self._texts, splits.get("train", self.examples)),
         )
         self._prepare(everything)
         self._allow(self._needed(everything))
         for index in range(len(self.examples)):
-            self.encoded(index)
+            self.row(index)
         if self._reasons:
             warnings.warn(self._report(dataset, split), DatasetWarning, stacklevel=2)
 
@@ -141,16 +145,18 @@ class SourceTask(Task, Generic[E, C]):
             f"score, and stay: {reasons}"
         )
 
-    def encoded(self, index: int) -> C:
-        """An example as the task's arrays, encoded when it is first used."""
-        encoded = self._encoded.get(index)
-        if encoded is None:
-            encoded = self._encoded[index] = self._encode(self.examples[index])
-        return encoded
+    def row(self, index: int) -> NDArray[np.int32]:
+        """The first state of an episode on an example, encoded when it is first asked for."""
+        row = self._rows.get(index)
+        if row is None:
+            if len(self._rows) * self.layout.width >= CACHED_NUMBERS:
+                self._rows.clear()
+            row = self._rows[index] = self._encode(index, self.examples[index])
+        return row
 
     @staticmethod
     @abstractmethod
-    def read(path: Path, on_error: str) -> list[Any]:
+    def read(path: Path, on_error: OnError) -> list[Any]:
         """The examples of a file."""
 
     @staticmethod
@@ -173,11 +179,11 @@ class SourceTask(Task, Generic[E, C]):
 
     @abstractmethod
     def _allow(self, limits: Limits) -> None:
-        """Settle ``max_tokens``, ``max_steps`` and ``action_tokens`` from the room that is needed."""
+        """Settle sizes, ``action_tokens`` and ``layout`` from the room that is needed."""
 
     @abstractmethod
-    def _encode(self, example: E) -> C:
-        """Encode an example into the room that there is; count in `_reasons` what falls short."""
+    def _encode(self, index: int, example: E) -> NDArray[np.int32]:
+        """An example as a row; counts in `_reasons` what falls short."""
 
 
 class _First(Sequence[E]):
@@ -193,6 +199,3 @@ class _First(Sequence[E]):
         if not 0 <= index < self._count:
             raise IndexError(index)
         return self._items[index]
-
-
-__all__ = ["BUILTIN", "Limits", "SourceTask", "Tokenizer"]
