@@ -76,7 +76,9 @@ class LanguageAgent:
             lr=self.config.learning_rate,
             weight_decay=self.config.weight_decay,
             eps=1e-5,
+            fused=True,
         )
+        self.optimizer.register_step_post_hook(lambda *_: self.model.note_change())
         self.num_timesteps = 0
         self.iteration = 0
         self.leg_start = 0
@@ -92,7 +94,9 @@ class LanguageAgent:
         """
         if self._env is None:
             if self.env_id is None:
-                raise AgentError("this agent has no environment: load it with load(folder, env=...)")
+                raise AgentError(
+                    "this agent has no environment: load it with load(folder, env=...)"
+                )
             self._env = make_env(
                 self.env_id, self.config.num_envs, self.autoreset, **self.env_kwargs
             )
@@ -325,9 +329,7 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tenso
     }
 
 
-def load_optimizer(
-    optimizer: torch.optim.Optimizer, tensors: Mapping[str, torch.Tensor]
-) -> None:
+def load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, torch.Tensor]) -> None:
     """Set the state that `optimizer_tensors` gave."""
     state: dict[int, dict[str, torch.Tensor]] = {}
     for key, tensor in tensors.items():

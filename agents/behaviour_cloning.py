@@ -94,15 +94,17 @@ class BehaviourCloning(LanguageAgent):
             total_timesteps = self.config.epochs * total_steps(episodes)
         self._begin_leg(total_timesteps)
         folder = None if run_dir is None else Path(run_dir)
-        total = self.leg_end - self.leg_start
-        with RunLog("BehaviourCloning", total, folder, progress_bar, SHOWN) as log:
+        leg = (self.leg_start, self.leg_end)
+        with RunLog(
+            "BehaviourCloning", leg, self.num_timesteps, folder, progress_bar, SHOWN
+        ) as log:
             while self.num_timesteps < self.leg_end:
                 began, before = time.perf_counter(), self.num_timesteps
                 numbers = self._epoch(episodes, folder)
                 steps = self.num_timesteps - before
                 numbers["time/tokens_per_s"] = steps / (time.perf_counter() - began)
                 self.iteration += 1
-                log.record(self.num_timesteps, self.num_timesteps - self.leg_start, numbers)
+                log.record(self.num_timesteps, numbers)
                 if folder is not None:
                     self.save(folder / "checkpoint")
                 if callback is not None and callback(self) is False:
@@ -137,7 +139,7 @@ class BehaviourCloning(LanguageAgent):
             log_probs_N = evaluate(self.model, batch).log_probs
             loss = -log_probs_N.mean()
             self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             norm = torch.nn.utils.clip_grad_norm_(
                 self.model.parameters(), self.config.max_grad_norm
             )

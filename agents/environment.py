@@ -12,9 +12,9 @@ from typing import Any
 import gymnasium
 import numpy as np
 import numpy.typing as npt
-import textenvs  # noqa: F401  registers its ids
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
+import textenvs  # noqa: F401  registers its ids
 from agents.errors import ContractError
 
 Ints = npt.NDArray[np.int64]
@@ -142,7 +142,8 @@ def make_env(
         return SyncVectorEnv([lambda: single], autoreset_mode=autoreset)
     if not isinstance(env, VectorEnv):
         raise ContractError(
-            f"expected an environment's id, a gymnasium.Env or a VectorEnv; got {type(env).__name__}"
+            "expected an environment's id, a gymnasium.Env or a VectorEnv; "
+            f"got {type(env).__name__}"
         )
     if env.metadata.get("autoreset_mode") != autoreset:
         raise ContractError(
@@ -159,7 +160,8 @@ def prefix_lengths(observations_SL: npt.NDArray[np.integer], pad_token_id: int) 
     array([2, 3])
     """
     from_end_S = (observations_SL[:, ::-1] != pad_token_id).argmax(axis=1)
-    return np.maximum(observations_SL.shape[1] - from_end_S, 1).astype(np.int64)
+    lengths_S: Ints = np.maximum(observations_SL.shape[1] - from_end_S, 1).astype(np.int64)
+    return lengths_S
 
 
 def legal_actions(info: dict[str, Any]) -> Mask | None:

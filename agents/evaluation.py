@@ -161,7 +161,9 @@ def bootstrap(
     resampled: dict[str, list[float]] = {}
     for _ in range(RESAMPLES):
         picked = rng.integers(episodes, size=episodes)
-        for name, value in aggregate({key: column[picked] for key, column in metrics.items()}).items():
+        for name, value in aggregate(
+            {key: column[picked] for key, column in metrics.items()}
+        ).items():
             resampled.setdefault(name, []).append(value)
     return {
         name: Interval(value, *map(float, np.percentile(resampled[name], [2.5, 97.5])))

@@ -119,17 +119,21 @@ class PPO(LanguageAgent):
         """
         self._begin_leg(total_timesteps)
         folder = None if run_dir is None else Path(run_dir)
+        leg = (self.leg_start, self.leg_end)
         collector = Collector(self.env, self.contract, self.model)
         fresh = True
-        total = self.leg_end - self.leg_start
-        with RunLog("PPO", total, folder, progress_bar, SHOWN) as log:
+        with RunLog("PPO", leg, self.num_timesteps, folder, progress_bar, SHOWN) as log:
             while self.num_timesteps < self.leg_end:
                 began = time.perf_counter()
                 generator, rng, env_seed = self._streams()
                 if fresh:
                     collector.restart(env_seed)
                 fresh = (self.iteration + 1) % self.config.checkpoint_every == 0
-                episodes = collector.collect(self.config.steps, generator, finish=fresh)
+                try:
+                    episodes = collector.collect(self.config.steps, generator, finish=fresh)
+                except FloatingPointError as error:
+                    arrays = {"observations": collector.observations_SL}
+                    raise self._diverged("the policy", folder, arrays) from error
                 acted = time.perf_counter()
                 numbers = self.update(episodes, rng, folder)
                 steps = total_steps(episodes)
@@ -139,7 +143,7 @@ class PPO(LanguageAgent):
                     "time/act_tokens_per_s": steps / (acted - began),
                     "time/tokens_per_s": steps / (time.perf_counter() - began),
                 }
-                log.record(self.num_timesteps, self.num_timesteps - self.leg_start, numbers)
+                log.record(self.num_timesteps, numbers)
                 if fresh and folder is not None:
                     self.save(folder / "checkpoint")
                 if callback is not None and callback(self) is False:
@@ -173,10 +177,8 @@ class PPO(LanguageAgent):
                 if stop:
                     break
                 self.optimizer.zero_grad(set_to_none=True)
-                loss.backward()
-                norm = torch.nn.utils.clip_grad_norm_(
-                    self.model.parameters(), config.max_grad_norm
-                )
+                loss.backward()  # type: ignore[no-untyped-call]
+                norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.max_grad_norm)
                 if not torch.isfinite(norm):
                     raise self._diverged("the gradient", run_dir, arrays_of(chosen))
                 numbers["policy/gradient_norm"] = float(norm)
@@ -225,9 +227,7 @@ def ppo_loss(
 
     entropy = new.entropies.mean()
     loss = (
-        policy_loss
-        + config.value_coefficient * value_loss
-        - config.entropy_coefficient * entropy
+        policy_loss + config.value_coefficient * value_loss - config.entropy_coefficient * entropy
     )
     with torch.no_grad():
         # Schulman 2020, "Approximating KL divergence": unbiased, and never negative.
@@ -299,5 +299,12 @@ def arrays_of(episodes: Sequence[Episode]) -> dict[str, np.ndarray]:
     return {
         f"{field.rpartition('_')[0]}_{number}": getattr(episode, field)
         for number, episode in enumerate(episodes)
-        for field in ("tokens_L", "positions_T", "actions_T", "rewards_T", "log_probs_T", "values_T")
+        for field in (
+            "tokens_L",
+            "positions_T",
+            "actions_T",
+            "rewards_T",
+            "log_probs_T",
+            "values_T",
+        )
     }

@@ -19,7 +19,8 @@ def step_mask(lengths_E: npt.NDArray[np.integer], steps: int) -> npt.NDArray[np.
     array([[1, 0, 0],
            [1, 1, 1]])
     """
-    return np.arange(steps) < lengths_E[:, None]
+    inside_ET: npt.NDArray[np.bool_] = np.arange(steps) < lengths_E[:, None]
+    return inside_ET
 
 
 def generalised_advantages(
@@ -72,4 +73,5 @@ def discounted_returns(
 
 def normalised(values: Floats) -> Floats:
     """Shifted to mean 0 and scaled to standard deviation 1; only shifted if they are all equal."""
-    return (values - values.mean()) / (values.std() + 1e-8)
+    scaled: Floats = (values - values.mean()) / (values.std() + 1e-8)
+    return scaled

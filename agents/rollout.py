@@ -50,6 +50,8 @@ class Actor:
         """Start with an empty cache."""
         self.model = model
         self.cache = PrefixCache(model, num_slots)
+        self._head_version: int | None = None
+        self._head: tuple[Tensor, Tensor | None] | None = None
 
     @torch.inference_mode()
     def act(
@@ -63,10 +65,16 @@ class Actor:
 
         Raises:
             ValueError: no action is legal in some slot.
+            FloatingPointError: the model gives no finite probabilities.
         """
         legal = legal_tensor(legal_SA, self.model.device)
         hidden_SD = self.cache.hidden(observations_SL, lengths_S)
-        log_probs_SA = masked_log_softmax(self.model.logits(hidden_SD), legal)
+        if self._head_version != self.cache.weights_version:
+            self._head_version = self.cache.weights_version
+            self._head = self.model.policy_head()
+        log_probs_SA = masked_log_softmax(self.model.logits(hidden_SD, self._head), legal)
+        if not log_probs_SA.amax(dim=-1).isfinite().all():
+            raise FloatingPointError("the policy's probabilities are not finite")
         if generator is None:
             actions_S = log_probs_SA.argmax(dim=-1)
         else:
@@ -113,6 +121,9 @@ class Collector:
         env: a vector environment with autoreset mode SAME_STEP.
         contract: its constants.
         model: who acts.
+
+    Attributes:
+        observations_SL: what the next actions are chosen on.
     """
 
     def __init__(
@@ -123,12 +134,12 @@ class Collector:
         self.contract = contract
         self.actor = Actor(model, env.num_envs)
         self._log = StepLog(env.num_envs)
-        self._observations_SL: Observations = np.zeros((env.num_envs, 1), np.int64)
+        self.observations_SL: Observations = np.zeros((env.num_envs, 1), np.int64)
         self._legal_SA: Mask | None = None
 
     def restart(self, seed: int) -> None:
         """Begin a new episode in every slot."""
-        self._observations_SL, info = self.env.reset(seed=seed)
+        self.observations_SL, info = self.env.reset(seed=seed)
         self._legal_SA = legal_actions(info)
         self._log.restart()
 
@@ -144,8 +155,11 @@ class Collector:
                 left out.
         """
         episodes: list[Episode] = []
-        while total_steps(episodes) < min_steps:
-            episodes += [episode for _, episode in self._step(generator)]
+        steps = 0
+        while steps < min_steps:
+            finished = [episode for _, episode in self._step(generator)]
+            episodes += finished
+            steps += total_steps(finished)
         running_S = self._log.running_S & finish
         while running_S.any():
             for slot, episode in self._step(generator):
@@ -156,10 +170,10 @@ class Collector:
         return episodes
 
     def _step(self, generator: torch.Generator) -> list[tuple[int, Episode]]:
-        lengths_S = prefix_lengths(self._observations_SL, self.contract.pad_token_id)
-        decision = self.actor.act(self._observations_SL, lengths_S, self._legal_SA, generator)
+        lengths_S = prefix_lengths(self.observations_SL, self.contract.pad_token_id)
+        decision = self.actor.act(self.observations_SL, lengths_S, self._legal_SA, generator)
         actions_S = decision.actions.cpu().numpy()
-        self._observations_SL, rewards_S, terminated_S, truncated_S, info = self.env.step(actions_S)
+        self.observations_SL, rewards_S, terminated_S, truncated_S, info = self.env.step(actions_S)
         legal = {} if self._legal_SA is None else {"legal": pack(self._legal_SA)}
         self._log.append(
             positions=lengths_S - 1,
@@ -171,12 +185,12 @@ class Collector:
         )
         self._legal_SA = legal_actions(info)
         finished = []
-        for slot in np.flatnonzero(terminated_S | truncated_S):
+        for slot in map(int, np.flatnonzero(terminated_S | truncated_S)):
             final_L = info["final_obs"][slot]
             bootstrap = 0.0 if terminated_S[slot] else self._value_of(final_L)
             metrics = final_metrics(info, slot)
             episode = make_episode(self._log.cut(slot), final_L, bootstrap, metrics)
-            finished.append((int(slot), episode))
+            finished.append((slot, episode))
         return finished
 
     def _value_of(self, observation_L: Observations) -> float:
@@ -244,7 +258,7 @@ def play_examples(
         legal_SA = legal_actions(info)
         started_S = terminated_S | truncated_S
         ended = np.flatnonzero(started_S)
-        for slot in ended:
+        for slot in map(int, ended):
             fields = log.cut(slot)
             if places_S[slot] < len(examples):
                 metrics = final_metrics(info, slot)

@@ -14,6 +14,9 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from agents.checkpoint import write_atomically
+
+METRICS = "metrics.jsonl"
 SECONDS_BETWEEN_LINES = 20.0
 
 
@@ -24,7 +27,9 @@ class RunLog:
 
     Args:
         title: shown in front.
-        total: steps in all.
+        leg: the run's steps at which this training began and will end.
+        step: the run's present step, later than the leg's beginning in a resumed run; what was
+            logged beyond it is dropped.
         folder: gets metrics.jsonl and TensorBoard events; None writes no files.
         progress: whether to show progress at all.
         shown: the numbers to show, name -> format.
@@ -33,17 +38,18 @@ class RunLog:
     def __init__(
         self,
         title: str,
-        total: int,
+        leg: tuple[int, int],
+        step: int,
         folder: Path | None,
         progress: bool,
         shown: Mapping[str, str],
     ) -> None:
         """Nothing is opened before the `with` block."""
         self.title = title
-        self.total = total
         self.folder = folder
         self.shown = shown
-        self._start = 0
+        self._first, self.total = leg[0], leg[1] - leg[0]
+        self._start = step
         self._progress = progress
         self._bar: Progress | None = None
         self._writer: Any = None
@@ -55,7 +61,8 @@ class RunLog:
             from torch.utils.tensorboard.writer import SummaryWriter
 
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._writer = SummaryWriter(log_dir=str(self.folder / "tensorboard"))  # type: ignore[no-untyped-call]
+            keep_lines(self.folder / METRICS, "step", self._start)
+            self._writer = SummaryWriter(log_dir=str(self.folder / "tensorboard"))
         if self._progress and sys.stderr.isatty():
             self._bar = Progress(
                 TextColumn("{task.description}"),
@@ -81,19 +88,19 @@ class RunLog:
         if self._writer is not None:
             self._writer.close()
 
-    def record(self, step: int, done: int, numbers: Mapping[str, float]) -> None:
+    def record(self, step: int, numbers: Mapping[str, float]) -> None:
         """Log one iteration's numbers.
 
         Args:
-            step: the run's step, of the logs.
-            done: how many of `total` are done.
+            step: the run's step that it led to.
             numbers: name -> value; names with a slash are grouped in TensorBoard.
         """
         if self.folder is not None:
-            with open(self.folder / "metrics.jsonl", "a", encoding="utf-8") as file:
+            with open(self.folder / METRICS, "a", encoding="utf-8") as file:
                 file.write(json.dumps({"step": step, **numbers}) + "\n")
             for name, value in numbers.items():
                 self._writer.add_scalar(name, value, step)
+        done = step - self._first
         text = "  ".join(
             f"{name.rpartition('/')[2]} {numbers[name]:{spec}}"
             for name, spec in self.shown.items()
@@ -106,8 +113,18 @@ class RunLog:
             now - self._last_line > SECONDS_BETWEEN_LINES or done >= self.total
         ):
             self._last_line = now
-            left = (now - self._began) * max(self.total - done, 0) / max(done, 1)
+            left = (now - self._began) * max(self.total - done, 0) / max(step - self._start, 1)
             print(f"{self.title} {done:,}/{self.total:,}  {text}  {_clock(left)} left", flush=True)
+
+
+def keep_lines(path: Path, key: str, last: int) -> list[dict[str, Any]]:
+    """Drop the lines of a JSON Lines file whose `key` is above `last`; the others."""
+    if not path.exists():
+        return []
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    kept = [line for line in lines if line[key] <= last]
+    write_atomically(path, "".join(json.dumps(line) + "\n" for line in kept).encode())
+    return kept
 
 
 def _clock(seconds: float) -> str:

@@ -59,13 +59,13 @@ def single_steps(make: Callable[[], Any], steps: int) -> float:
 def vector_steps(make: Callable[[], Any], steps: int) -> float:
     """Steps per second of a vector environment, all slots counted."""
     envs = make()
-    slots, n = envs.num_envs, int(envs.single_action_space.n)
+    slots, n = int(envs.num_envs), int(envs.single_action_space.n)
     rng = np.random.default_rng(0)
     # A rank for each legal action: the largest random key among the legal ones wins.
     keys = rng.random((64, slots, n), np.float32)
     _, info = envs.reset(seed=0)
     iterations = max(steps // slots, 1)
-    spent = 0.0
+    spent: float = 0.0
     for iteration in range(iterations):
         mask = info.get("action_mask")
         key = keys[iteration % 64]

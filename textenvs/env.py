@@ -99,7 +99,7 @@ class TextEnv(TaskFacade, gymnasium.Env[NDArray[np.int32], np.int64]):
         DatasetError: The data cannot be read.
     """
 
-    metadata = {"render_modes": ["ansi", "human"], "render_fps": 4}
+    metadata = {"render_modes": ["ansi", "human"], "render_fps": 4}  # noqa: RUF012
 
     def __init__(
         self,
@@ -132,7 +132,9 @@ class TextEnv(TaskFacade, gymnasium.Env[NDArray[np.int32], np.int64]):
         index = checked_reset_options(options, ("index",)).get("index")
         if index is None:
             index = draw_example(self.np_random, self.num_examples)
-        elif not isinstance(index, (int, np.integer)) or not 0 <= index < self.num_examples:
+        elif type(index) is bool or not (
+            isinstance(index, (int, np.integer)) and 0 <= index < self.num_examples
+        ):
             raise OptionError(
                 f"index must be an integer in [0, {self.num_examples}), got {index!r}"
             )

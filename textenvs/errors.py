@@ -26,6 +26,18 @@ class DatasetWarning(UserWarning):
     """Examples that are kept but cannot reach the full score, counted by reason."""
 
 
+def check_positive(name: str, value: object) -> None:
+    """Raise `OptionError` unless an option is a positive integer.
+
+    >>> check_positive("size", 2.5)
+    Traceback (most recent call last):
+        ...
+    textenvs.errors.OptionError: size must be an integer of at least 1, got 2.5
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise OptionError(f"{name} must be an integer of at least 1, got {value!r}")
+
+
 def unknown(kind: str, name: object, known: Iterable[str]) -> OptionError:
     """An error for a name that does not exist, which lists those that do, the closest match first.
 

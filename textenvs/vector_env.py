@@ -46,7 +46,7 @@ class TextVectorEnv(TaskFacade, VectorEnv[NDArray[np.int32], NDArray[np.int64], 
         DatasetError: The data cannot be read.
     """
 
-    metadata = {"render_modes": ["ansi"], "render_fps": 4}
+    metadata = {"render_modes": ["ansi"], "render_fps": 4}  # noqa: RUF012
 
     def __init__(
         self,
@@ -207,9 +207,9 @@ class TextVectorEnv(TaskFacade, VectorEnv[NDArray[np.int32], NDArray[np.int64], 
         terminations[slots] = done
         ended = slots[done]
         metrics = self._episodes.metrics(ended) if len(ended) else {}
+        self._ended[ended] = True  # before the user's reward function, which may fail
         rewards = np.zeros(self.num_envs)
         rewards[slots] = self._signal.many(slots, done, metrics)
-        self._ended[ended] = True
 
         info: dict[str, Any] = {}
         if len(ended):

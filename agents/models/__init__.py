@@ -1,0 +1,1 @@
+"""The model: backbone and heads, its distribution over actions, its prefix cache."""

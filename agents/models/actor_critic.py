@@ -45,13 +45,22 @@ class ActorCritic(nn.Module):
             )
         self.register_buffer("action_tokens", action_tokens_A.long(), persistent=False)
         self._acts_on_all_tokens = torch.equal(self.action_tokens, torch.arange(rows))
-        self.value_head = nn.Sequential(
-            nn.Linear(width, width), nn.Tanh(), nn.Linear(width, 1)
-        )
+        self.value_head = nn.Sequential(nn.Linear(width, width), nn.Tanh(), nn.Linear(width, 1))
         for name, parameter in self.value_head[-1].named_parameters():
             del name
             nn.init.zeros_(parameter)
+        self._counted = list(self.parameters())
+        self._uncounted_changes = 0
         self.eval()
+
+    @property
+    def weights_version(self) -> int:
+        """Changes with the weights: when tensors are written in place, and by `note_change`."""
+        return self._uncounted_changes + sum(weight._version for weight in self._counted)
+
+    def note_change(self) -> None:
+        """Say that the weights were changed; fused optimizers do so without a trace."""
+        self._uncounted_changes += 1
 
     @property
     def trunk(self) -> nn.Module:
@@ -95,9 +104,7 @@ class ActorCritic(nn.Module):
             rows_N: the sequence of each prefix.
             columns_N: the position of its last token.
         """
-        hidden_BTD: Tensor = self.trunk(
-            input_ids=tokens_BT, use_cache=False
-        ).last_hidden_state
+        hidden_BTD: Tensor = self.trunk(input_ids=tokens_BT, use_cache=False).last_hidden_state
         return hidden_BTD[rows_N, columns_N]
 
 

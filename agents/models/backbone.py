@@ -21,7 +21,9 @@ EmbeddingRows = int
 Positions = int
 
 
-def _llama(layers: int, width: int, heads: int) -> Callable[[EmbeddingRows, Positions], LlamaConfig]:
+def _llama(
+    layers: int, width: int, heads: int
+) -> Callable[[EmbeddingRows, Positions], LlamaConfig]:
     """A small Llama. With rotary positions and tied embeddings it learns to copy from the prompt.
 
     (On three marked words out of a hundred it needs a third of the expert episodes that a GPT-2 of

@@ -19,6 +19,7 @@ from torch import Tensor
 from transformers.cache_utils import Cache, CacheLayerMixin
 
 from agents.models.actor_critic import ActorCritic
+from agents.models.llama_decoding import LlamaDecoding, can_decode
 
 COLUMN_BLOCK = 32
 """Capacity grows by multiples of this many columns."""
@@ -37,7 +38,7 @@ class _Write:
     columns: int | None
 
 
-class _SlotLayer(CacheLayerMixin):
+class _SlotLayer(CacheLayerMixin):  # type: ignore[misc]
     """One layer's keys and values, (S * C, H * head size) each, written at per-slot positions."""
 
     is_compileable = False
@@ -101,6 +102,10 @@ class _SlotLayer(CacheLayerMixin):
         """No maximum."""
         return -1
 
+    def get_max_cache_shape(self) -> int:
+        """What earlier releases of transformers 5 call `get_max_length`."""
+        return -1
+
 
 class PrefixCache:
     """Hidden state of every slot's last token, at the cost of the tokens that are new.
@@ -111,19 +116,27 @@ class PrefixCache:
     Args:
         model: the actor-critic whose trunk is run.
         num_slots: slots of the vector environment.
+
+    Attributes:
+        weights_version: changes with the weights that the cached prefixes were read with.
     """
 
     def __init__(self, model: ActorCritic, num_slots: int) -> None:
         """Start with every slot empty."""
         self.model = model
         self.num_slots = num_slots
-        self._parameters = list(model.parameters())
-        self._layers = [_SlotLayer(num_slots) for _ in range(model.backbone.config.num_hidden_layers)]
+        self._layers = [
+            _SlotLayer(num_slots) for _ in range(model.backbone.config.num_hidden_layers)
+        ]
         self._cache = Cache(layers=list(self._layers))
         self._capacity = 0
+        self._slots_S = np.arange(num_slots)
+        self._columns_C = np.arange(0)
+        self._decoding: LlamaDecoding | None = None
         self._fed_SC = np.zeros((num_slots, 0), np.int32)
         self._lengths_S = np.zeros(num_slots, np.int64)
-        self._weights = self._weights_version()
+        self._dtype = next(model.backbone.parameters()).dtype
+        self.weights_version = model.weights_version
 
     def drop(self) -> None:
         """Forget every prefix; the next call reads all of them anew."""
@@ -139,9 +152,9 @@ class PrefixCache:
             tokens_SL: prefixes, padded on the right.
             lengths_S: how many tokens of each are prefix; at least 1.
         """
-        version = self._weights_version()
-        if version != self._weights:
-            self._weights = version
+        version = self.model.weights_version
+        if version != self.weights_version:
+            self.weights_version = version
             self.drop()
         longest = int(lengths_S.max())
         old_S = self._extended(tokens_SL, lengths_S)
@@ -149,20 +162,16 @@ class PrefixCache:
         new_S = lengths_S - old_S
         appended = int(new_S[going_on_S].max()) if going_on_S.any() else 0
         self._reserve(longest + appended)
+        if appended == 0:
+            hidden_SD = self._prefill(tokens_SL, lengths_S, self._slots_S)
+        else:
+            hidden_SD = self._append(tokens_SL, old_S, new_S, appended, longest)
+            if not going_on_S.all():
+                restarted_R = np.flatnonzero(~going_on_S)
+                hidden_RD = self._prefill(tokens_SL, lengths_S, restarted_R)
+                hidden_SD[torch.from_numpy(restarted_R)] = hidden_RD
         self._fed_SC[:, :longest] = tokens_SL[:, :longest]
         self._lengths_S[:] = lengths_S
-
-        hidden_SD: Tensor | None = None
-        if appended:
-            hidden_SD = self._append(tokens_SL, old_S, new_S, appended, longest)
-        restarted_R = np.flatnonzero(~going_on_S)
-        if restarted_R.size == 0:
-            assert hidden_SD is not None
-            return hidden_SD
-        hidden_RD = self._prefill(tokens_SL, lengths_S, restarted_R)
-        if hidden_SD is None:
-            return hidden_RD
-        hidden_SD[torch.from_numpy(restarted_R)] = hidden_RD
         return hidden_SD
 
     def _extended(
@@ -171,7 +180,7 @@ class PrefixCache:
         """Cached tokens of each slot that can stay: all (but one, if nothing is new) or none."""
         columns = min(int(self._lengths_S.max()), tokens_SL.shape[1])
         same_SL = self._fed_SC[:, :columns] == tokens_SL[:, :columns]
-        same_SL |= np.arange(columns) >= self._lengths_S[:, None]
+        same_SL |= self._columns_C[:columns] >= self._lengths_S[:, None]
         keep_S = same_SL.all(axis=1) & (self._lengths_S <= lengths_S)
         return np.where(keep_S, np.minimum(self._lengths_S, lengths_S - 1), 0)
 
@@ -190,20 +199,20 @@ class PrefixCache:
         goes for slots that are about to be prefilled.
         """
         device = self.model.device
-        positions_SQ = old_S[:, None] + np.arange(appended)
+        positions_SQ = old_S[:, None]
+        if appended > 1:
+            positions_SQ = positions_SQ + self._columns_C[:appended]
         inside_SQ = np.minimum(positions_SQ, tokens_SL.shape[1] - 1)
-        input_SQ = np.take_along_axis(tokens_SL, inside_SQ, axis=1).astype(np.int64)
-        cells_SQ = positions_SQ + np.arange(self.num_slots)[:, None] * self._capacity
-        hidden_from_SQK = np.arange(longest) > positions_SQ[:, :, None]
-        mask_SQK = np.where(hidden_from_SQK, np.float32(np.finfo(np.float32).min), np.float32(0))
-        mask = torch.from_numpy(mask_SQK).unsqueeze(1).to(device)
+        input_SQ = tokens_SL[self._slots_S[:, None], inside_SQ].astype(np.int64)
+        cells_SQ = positions_SQ + self._slots_S[:, None] * self._capacity
+        hidden_from_SQK = torch.from_numpy(self._columns_C[:longest] > positions_SQ[:, :, None])
+        mask_SQK = torch.zeros(hidden_from_SQK.shape, dtype=self._dtype)
+        mask_SQK.masked_fill_(hidden_from_SQK, torch.finfo(self._dtype).min)
         hidden_SQD = self._run(
-            torch.from_numpy(input_SQ),
+            torch.from_numpy(input_SQ).to(device),
             _Write(torch.from_numpy(cells_SQ.reshape(-1)).to(device), longest),
-            attention_mask=mask.to(self.model.backbone.dtype).clamp_min_(
-                torch.finfo(self.model.backbone.dtype).min
-            ),
-            position_ids=torch.from_numpy(inside_SQ).to(device),
+            mask_SQK.unsqueeze(1).to(device),
+            torch.from_numpy(inside_SQ).to(device),
         )
         if appended == 1:
             return hidden_SQD[:, 0]
@@ -220,19 +229,30 @@ class PrefixCache:
         lengths_R = lengths_S[slots_R]
         longest = int(lengths_R.max())
         input_RQ = torch.from_numpy(tokens_SL[slots_R, :longest].astype(np.int64))
-        cells_RQ = slots_R[:, None] * self._capacity + np.arange(longest)
+        cells_RQ = slots_R[:, None] * self._capacity + self._columns_C[:longest]
         write = _Write(torch.from_numpy(cells_RQ.reshape(-1)).to(self.model.device), None)
-        hidden_RQD = self._run(input_RQ, write)
+        hidden_RQD = self._run(input_RQ.to(self.model.device), write)
         return hidden_RQD[torch.arange(len(slots_R)), torch.from_numpy(lengths_R - 1)]
 
-    def _run(self, input_RQ: Tensor, write: _Write, **kwargs: Tensor) -> Tensor:
+    def _run(
+        self,
+        input_RQ: Tensor,
+        write: _Write,
+        mask: Tensor | None = None,
+        positions: Tensor | None = None,
+    ) -> Tensor:
+        """Run the trunk over new tokens; without mask and positions, over whole prefixes."""
         for layer in self._layers:
             layer.write = write
+        if self._decoding is not None and mask is not None and positions is not None:
+            stores = [layer.update for layer in self._layers]
+            return self._decoding.hidden(input_RQ, positions, mask, stores)
         hidden: Tensor = self.model.trunk(
-            input_ids=input_RQ.to(self.model.device),
+            input_ids=input_RQ,
             past_key_values=self._cache,
             use_cache=True,
-            **kwargs,
+            attention_mask=mask,
+            position_ids=positions,
         ).last_hidden_state
         return hidden
 
@@ -245,7 +265,6 @@ class PrefixCache:
         fed_SC = np.zeros((self.num_slots, capacity), np.int32)
         fed_SC[:, : self._capacity] = self._fed_SC
         self._fed_SC, self._capacity = fed_SC, capacity
-
-    def _weights_version(self) -> int:
-        """Changes whenever a weight is written in place, as optimizers and state loading do."""
-        return sum(parameter._version for parameter in self._parameters)
+        self._columns_C = np.arange(capacity)
+        if can_decode(self.model.backbone):
+            self._decoding = LlamaDecoding(self.model.trunk, capacity)

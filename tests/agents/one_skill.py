@@ -17,21 +17,21 @@ PAD, MARK, COMMA, FIRST_WORD = 0, 1, 2, 3
 
 
 class OneSkillEnv(gymnasium.Env[Any, Any]):
-    """Say the `answers` marked words of the prompt in their order; the reward is their share."""
-
-    metadata: dict[str, Any] = {"render_modes": []}
+    """Say the marked words in their order (`fewest` to `answers`); the reward is the share said."""
 
     def __init__(
         self,
         words: int = 8,
         noise: int = 3,
         answers: int = 1,
+        fewest: int | None = None,
         masked: bool = False,
         appends: int = 1,
         examples: int = 64,
         split: str = "train",
     ) -> None:
         self.words, self.noise, self.answers = words, noise, answers
+        self.fewest = answers if fewest is None else fewest
         self.masked, self.appends = masked, appends
         self.num_examples = examples
         self.pad_token_id = PAD
@@ -50,7 +50,8 @@ class OneSkillEnv(gymnasium.Env[Any, Any]):
         if index is None:
             index = int(self.np_random.integers(self.num_examples))
         rng = np.random.default_rng([self._offset, index])
-        words = FIRST_WORD + rng.integers(self.words, size=self.answers)
+        answers = rng.integers(self.fewest, self.answers + 1)
+        words = FIRST_WORD + rng.integers(self.words, size=answers)
         noise = FIRST_WORD + rng.integers(self.words, size=rng.integers(1, self.noise + 1))
         marked = [token for word in words for token in (MARK, int(word))]
         self._answer = [int(word) for word in words]

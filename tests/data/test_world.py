@@ -56,7 +56,7 @@ class TestSequence:
         data = task("train", seed=3)
         late = data[40_000]
         assert data[40_000] == task("train", seed=3, size=90_000)[40_000] == late
-        assert pickle.loads(pickle.dumps(data))[40_000] == late  # noqa: S301
+        assert pickle.loads(pickle.dumps(data))[40_000] == late
         assert task("train", seed=4)[40_000] != late
         assert task("test", seed=3, size=40_001)[40_000] != late
         assert (random.getstate(), np.random.get_state()[1].tolist()) == before  # noqa: NPY002

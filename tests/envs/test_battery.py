@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import random
 import subprocess
 import sys
 import warnings
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from playing import legal_action, play
 from stable_baselines3.common.env_checker import check_env as sb3_check_env
 
 import textenvs
@@ -19,31 +21,6 @@ IDS = sorted(textenvs.IDS)
 MODES = [mode.value for mode in AutoresetMode]
 
 every_id = pytest.mark.parametrize("env_id", IDS)
-
-
-def legal_action(mask, rng):
-    return int(rng.choice(np.flatnonzero(mask)))
-
-
-def play(env, seed, episodes, legal=True):
-    """Every observation, reward and info of some random episodes, as bytes and numbers."""
-    rng = np.random.default_rng(seed)
-    trace = []
-    for episode in range(episodes):
-        observation, info = env.reset(seed=seed if episode == 0 else None)
-        done = False
-        trace.append((observation.tobytes(), info["action_mask"].tobytes()))
-        while not done:
-            action = (
-                legal_action(info["action_mask"], rng)
-                if legal
-                else int(rng.integers(env.action_space.n))
-            )
-            observation, reward, terminated, truncated, info = env.step(action)
-            done = terminated or truncated
-            trace.append((observation.tobytes(), reward, done, info["action_mask"].tobytes()))
-        trace.append((info["text"], tuple(info["metrics"].items())))
-    return trace
 
 
 @every_id
@@ -156,7 +133,7 @@ def test_the_expert_acts_legally_from_any_state(env_id):
 def test_same_seed_same_episodes_in_another_process(env_id):
     code = (
         "import sys, hashlib, gymnasium, textenvs; sys.path.insert(0, 'tests/envs');"
-        "from test_battery import play;"
+        "from playing import play;"
         f"trace = play(gymnasium.make({env_id!r}, reward='dense'), 7, 8);"
         "print(hashlib.sha256(repr(trace).encode()).hexdigest())"
     )
@@ -319,8 +296,9 @@ def test_environments_of_equal_options_share_their_data(env_id):
 
 @every_id
 def test_no_global_random_state_is_touched(env_id):
-    import random
+    def legacy_state():
+        return np.random.get_state()[1].tobytes()  # noqa: NPY002  # that it stays is the test
 
-    before = random.getstate(), np.random.get_state()[1].tobytes()
+    before = random.getstate(), legacy_state()
     play(gymnasium.make(env_id), 3, 3)
-    assert (random.getstate(), np.random.get_state()[1].tobytes()) == before
+    assert (random.getstate(), legacy_state()) == before

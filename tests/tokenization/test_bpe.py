@@ -84,7 +84,7 @@ def test_batches_equal_singles(bpe: BPETokenizer) -> None:
 
 
 def test_pickle(bpe: BPETokenizer) -> None:
-    copy = pickle.loads(pickle.dumps(bpe))  # noqa: S301
+    copy = pickle.loads(pickle.dumps(bpe))
     assert isinstance(copy, BPETokenizer)
     assert copy.vocab_size == 300
     text = "Ada <eos> Bob"

@@ -167,7 +167,7 @@ def test_shape_pickle_and_memory() -> None:
     assert words.starts_chunk.shape == (tokenizer.vocab_size,)
     assert words.starts_chunk.dtype == np.bool_
     assert not words.starts_chunk.flags.writeable
-    copy = pickle.loads(pickle.dumps(words))  # noqa: S301
+    copy = pickle.loads(pickle.dumps(words))
     assert np.array_equal(copy.starts_chunk, words.starts_chunk)
     ids = tuple(tokenizer.encode("The Cats!").ids.tolist())
     assert copy.words(ids) == ("cats",)

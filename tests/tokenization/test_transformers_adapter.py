@@ -217,7 +217,7 @@ def test_no_code_of_a_folder_is_run(tmp_path: Path) -> None:
 
 def test_batches_and_pickle() -> None:
     adapted = TransformersTokenizer(bert())
-    copy = pickle.loads(pickle.dumps(adapted))  # noqa: S301
+    copy = pickle.loads(pickle.dumps(adapted))
     assert isinstance(copy, TransformersTokenizer)
     assert (copy.vocab_size, copy.pad_token_id, copy.eos_token_id) == (adapted.vocab_size, 0, 3)
     for text, encoding in zip(TEXTS, copy.encode_batch(TEXTS), strict=True):

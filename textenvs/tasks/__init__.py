@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import json
+import os
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -36,7 +37,7 @@ def build_task(name: str, **options: Any) -> Task:
         if option not in known:
             raise unknown(f"option of task {name!r}", option, known)
     try:
-        key = json.dumps([name, options], sort_keys=True)
+        key = json.dumps([name, options, os.getcwd()], sort_keys=True)
     except TypeError:  # an option that is an object, such as a tokenizer
         return _build(cls, name, options)
     task = _shared.get(key)

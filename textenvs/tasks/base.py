@@ -79,7 +79,11 @@ class Task(ABC):
     max_steps: int
     constrained: bool
     layout: Layout
-    shortfalls: Mapping[str, int] = {}
+
+    @property
+    def shortfalls(self) -> Mapping[str, int]:
+        """Why examples cannot reach the full score, counted by reason."""
+        return {}
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the recipe: a copy is built from the options, or is the one that exists."""
@@ -151,19 +155,23 @@ class Episodes(ABC):
     def __init__(self, task: Task, num_slots: int) -> None:
         self.task = task
         self._rows = np.zeros((num_slots, task.layout.width), np.int32)
-        self._bind()
+        for name, view in task.layout.fields(self._rows).items():
+            setattr(self, name, view)
         self.actions = np.zeros((num_slots, task.max_steps), np.int32)
         self._columns = np.arange(task.max_tokens, dtype=np.int32)
         self._blank = np.full(task.max_tokens, task.tokenizer.pad_token_id, np.int32)
 
-    def _bind(self) -> None:
-        for name, view in self.task.layout.fields(self._rows).items():
-            setattr(self, name, view)
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copied as examples and actions, which are played again.
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """After a copy, the fields must be views of the rows again."""
-        self.__dict__.update(state)
-        self._bind()
+        Numbers that a task gives as it goes (to words, say) are its process's own.
+        """
+        begun = np.flatnonzero(self.lengths)
+        played = [
+            (slot, int(self.indices[slot]), self.actions[slot, : self.steps[slot]].tolist())
+            for slot in begun.tolist()
+        ]
+        return _play_again, (self.task, len(self.lengths), played)
 
     def begin(self, slots: NDArray[np.intp], indices: Sequence[int]) -> None:
         """Start the examples ``indices`` (n,) in ``slots`` (n,)."""
@@ -237,3 +245,12 @@ class Episodes(ABC):
             actions=self.actions[slot, : self.steps[slot]].copy(),
             metrics=metrics,
         )
+
+
+def _play_again(task: Task, num_slots: int, played: list[tuple[int, int, list[int]]]) -> Episodes:
+    episodes = task.episodes(num_slots)
+    for slot, index, actions in played:
+        episodes.begin(np.array([slot]), [index])
+        for action in actions:
+            episodes.advance(slot, action)
+    return episodes

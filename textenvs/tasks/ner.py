@@ -91,7 +91,7 @@ class NERTask(SourceTask[NERExample]):
         self.action_tokens = np.arange(first, first + len(self.labels), dtype=np.int32)
         self.transitions = transition_tables(self.labels)
         self.legal_after = self._legal_transitions()
-        self._line_break = self.tokenizer.encode("\n").ids
+        self._line_break = self.line_break()
 
     def _legal_transitions(self) -> NDArray[np.int8]:
         """``[p, t]``: tag t may follow tag p; the last row is the beginning of a sentence."""
@@ -146,7 +146,7 @@ class NERTask(SourceTask[NERExample]):
         total = np.cumsum([len(piece) for piece in pieces])
         words = int(np.searchsorted(total, self._room, side="right"))
         if words < len(pieces):
-            self._reasons["sentences cut at max_prompt_tokens"] += 1
+            self._falls_short("sentences cut at max_prompt_tokens", index)
             words = max(words, 1)
             pieces = [piece[: self._room] for piece in pieces[:words]]
         parts: list[NDArray[np.int32]] = [*pieces, self._line_break]
@@ -222,9 +222,10 @@ def _words_of(
 class NEREpisodes(Episodes):
     """Sentences being tagged, with CoNLL's counts kept tag by tag.
 
-    The counts follow conlleval (Tjong Kim Sang & Buchholz 2000): an entity is correct if it starts and
-    ends where a gold one of its type does. ``open`` says that the predicted and the gold entity
-    started together and both go on, so that a tag costs a few look-ups, however long the sentence.
+    The counts follow conlleval (Tjong Kim Sang & Buchholz 2000): an entity is correct if it starts
+    and ends where a gold one of its type does. ``open`` says that the predicted and the gold
+    entity started together and both go on; so a tag costs a few look-ups, however long the
+    sentence is.
     """
 
     task: NERTask

@@ -51,7 +51,7 @@ class PassageTask(SourceTask[QAExample]):
         return self.tokenizer.encode(text)
 
     def _prepare(self, everything: list[QAExample]) -> None:
-        self._line_break = self.tokenizer.encode("\n").ids
+        self._line_break = self.line_break()
         self.has_unanswerable = any(not example.answers for example in everything)
 
     def _question(self, example: QAExample) -> NDArray[np.int32]:
@@ -77,7 +77,7 @@ class PassageTask(SourceTask[QAExample]):
         passage, question = self._encode_passage(example.passage), self._question(example)
         room = self._room - len(question)
         if room < len(passage.ids):
-            self._reasons["passages cut at max_prompt_tokens"] += 1
+            self._falls_short("passages cut at max_prompt_tokens", index)
             passage = Encoding(passage.ids[: max(room, 1)], passage.offsets[: max(room, 1)])
             question = question[: self._room - len(passage.ids)]
         prompt = len(passage.ids) + len(question)
@@ -86,7 +86,7 @@ class PassageTask(SourceTask[QAExample]):
             tokens=np.concatenate([passage.ids, question]),
             lengths=prompt,
             prompt_lengths=prompt,
-            targets=self._target(example, passage),
+            targets=self._target(index, example, passage),
             **self._fields(example, passage),
         )
 
@@ -94,23 +94,22 @@ class PassageTask(SourceTask[QAExample]):
     def _fields(self, example: QAExample, passage: Encoding) -> dict[str, Any]:
         """The fields of the row that are the task's own."""
 
-    def _target(self, example: QAExample, passage: Encoding) -> tuple[int, int]:
+    def _target(self, index: int, example: QAExample, passage: Encoding) -> tuple[int, int]:
         """The passage tokens that answer best; counts why if that is not perfect."""
         if not example.answers:
             return NO_ANSWER
         best, best_f1 = (0, 0), -1.0
-        for answer, (first, last) in zip(example.answers, _spans(example, passage), strict=True):
+        for first, last in _spans(example, passage):
             if first >= len(passage.ids):
                 continue  # it stands in the part that was cut off
             last = min(last, len(passage.ids) - 1, first + self._longest_answer - 1)
-            if self._surface(example, passage, first, last) == answer:
-                return first, last
             for span in _neighbours(first, last):
                 f1 = squad.f1(self._surface(example, passage, *span), example.answers)
                 if f1 > best_f1:
                     best, best_f1 = span, f1
-        if best_f1 < 1:
-            self._reasons["answers that no allowed span of tokens gives"] += 1
+            if best_f1 == 1:
+                return best
+        self._falls_short("answers that no allowed span of tokens gives", index)
         return best
 
     @property

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textenvs.data.examples import QAExample
-from textenvs.errors import OptionError
+from textenvs.errors import check_positive
 from textenvs.metrics.answers import NO_GOLD, AnswerLexicon, AnswerScores
 from textenvs.metrics.squad import reference_words
 from textenvs.tasks.base import Episodes, Slots
@@ -59,8 +59,8 @@ class QATask(PassageTask):
     def __init__(
         self, *, constrain: bool = True, max_new_tokens: int | None = None, **source: Any
     ) -> None:
-        if max_new_tokens is not None and max_new_tokens < 1:
-            raise OptionError(f"max_new_tokens must be at least 1, got {max_new_tokens}")
+        if max_new_tokens is not None:
+            check_positive("max_new_tokens", max_new_tokens)
         self.constrained = constrain
         self._max_new_tokens = max_new_tokens
         super().__init__(**source)
@@ -184,23 +184,27 @@ class QAEpisodes(Episodes):
         if isinstance(slots, int):
             mask = np.zeros(actions, np.int8)
             mask[self.passage[slots][self.frontier[slots]]] = 1
-            mask[task.eos_action] = self.steps[slots] > 0 or task.has_unanswerable
+            mask[task.eos_action] = self.steps[slots] > 0 or task.has_unanswerable or not mask.any()
             return mask
         masks = np.zeros((len(slots), actions), np.int8)
         rows, columns = np.nonzero(self.frontier[slots])
         masks[rows, self.passage[slots[rows], columns]] = 1
-        masks[:, task.eos_action] = (self.steps[slots] > 0) | task.has_unanswerable
+        nothing = ~self.frontier[slots].any(-1)
+        masks[:, task.eos_action] = (self.steps[slots] > 0) | task.has_unanswerable | nothing
         return masks
 
     def expert(self, slots: Slots) -> Any:
         """The next token of the answer; EOS when it is complete, or cannot be reached any more."""
-        first, last = self.targets[slots, 0], self.targets[slots, 1]
-        steps = self.steps[slots]
-        positions = self._positions
-        inside = (positions >= first[..., None]) & (positions <= last[..., None])
-        # The first token is the answer's own; later ones also mend an answer begun elsewhere.
-        inside &= (positions == first[..., None]) | (steps > 0)[..., None]
-        goal = self.frontier[slots] & inside
+        first, last = self.targets[slots, 0, None], self.targets[slots, 1, None]
+        steps, actions = self.steps[slots, None], self.actions[slots]
+        positions, said = self._positions, np.arange(actions.shape[-1])
+        target = np.minimum(first + said, len(positions) - 1)
+        same = np.take_along_axis(self.passage[slots], target, -1) == actions
+        on_target = (same | (said >= steps)).all(-1)[..., None]
+        # Else an answer that was begun elsewhere is mended, if it can be.
+        mending = self.frontier[slots] & (positions >= first)
+        goal = np.where(on_target, positions == first + steps, mending) & (positions <= last)
+        goal &= self.passage[slots] >= 0
         column = goal.argmax(-1)
         return np.where(goal.any(-1), self.passage[slots, column], self.task.eos_action)
 

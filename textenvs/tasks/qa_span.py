@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,8 @@ class QASpanTask(PassageTask):
     def __init__(self, *, constrain: bool = True, **source: Any) -> None:
         self.constrained = constrain
         super().__init__(**source)
+        # Built-in examples are made when they are asked for, and every score asks for one.
+        self.example = lru_cache(maxsize=65_536)(self.examples.__getitem__)
 
     def _allow(self, limits: Limits) -> None:
         super()._allow(limits)
@@ -121,7 +124,7 @@ class QASpanEpisodes(Episodes):
         # After a first pointer outside the passage, its last token is what remains.
         positions = self._positions
         mask: NDArray[np.bool_] = (positions >= np.minimum(first, lengths - 1)) & (
-            positions < lengths
+            positions < np.maximum(lengths, 1)  # one that answers nothing, if it has none
         )
         if self.task.has_unanswerable:
             mask[..., -1] = self.steps[slots] == 0
@@ -131,7 +134,7 @@ class QASpanEpisodes(Episodes):
         """The answer's first token, then its last, or the first pointer again if that is later."""
         first, last = self.targets[slots, 0], self.targets[slots, 1]
         first = np.where(first < 0, self.task.no_answer, first)
-        end = self.passage_lengths[slots] - 1
+        end = np.maximum(self.passage_lengths[slots] - 1, 0)
         second = np.minimum(np.maximum(last, self._first(slots)), end)
         return np.where(self.steps[slots] == 0, first, second)
 
@@ -142,7 +145,7 @@ class QASpanEpisodes(Episodes):
         return scores[:, 0], scores[:, 1]
 
     def _score(self, slot: int) -> tuple[float, float]:
-        text, answers = self.text(slot), self.task.examples[int(self.indices[slot])].answers
+        text, answers = self.text(slot), self.task.example(int(self.indices[slot])).answers
         return squad.f1(text, answers), squad.exact_match(text, answers)
 
     def score(self, slots: Slots) -> Any:
@@ -167,5 +170,5 @@ class QASpanEpisodes(Episodes):
         if not first <= last < self.passage_lengths[slot]:
             return ""
         index = int(self.indices[slot])
-        passage: str = self.task.examples[index].passage
+        passage: str = self.task.example(index).passage
         return passage[self.starts[slot, first] : self.ends[slot, last]]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from abc import abstractmethod
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textenvs.data.files import SPLITS, OnError, check_on_error, load_split
-from textenvs.errors import DatasetError, DatasetWarning, OptionError, unknown
+from textenvs.errors import DatasetError, DatasetWarning, OptionError, check_positive, unknown
 from textenvs.tasks.base import Task
 from textenvs.tokenization import load_tokenizer
 
@@ -74,16 +73,15 @@ class SourceTask(Task, Generic[E]):
         size: int | None = None,
         on_error: OnError = "raise",
     ) -> None:
-        if max_prompt_tokens is not None and max_prompt_tokens < 1:
-            raise OptionError(f"max_prompt_tokens must be at least 1, got {max_prompt_tokens}")
+        for name, value in (("max_prompt_tokens", max_prompt_tokens), ("size", size)):
+            if value is not None:
+                check_positive(name, value)
         check_on_error(on_error)
-        if size is not None and size < 1:
-            raise OptionError(f"size must be at least 1, got {size}")
         self.max_prompt_tokens = max_prompt_tokens
         self._rows: dict[int, NDArray[np.int32]] = {}
-        self._reasons: Counter[str] = Counter()
-        self.shortfalls = self._reasons
-        if dataset == BUILTIN:
+        self._short: dict[str, set[int]] = {}
+        self._made_on_demand = dataset == BUILTIN
+        if self._made_on_demand:
             self._use_world(split, tokenizer, data_seed, size)
         else:
             if size is not None:
@@ -108,28 +106,32 @@ class SourceTask(Task, Generic[E]):
         if tokenizer != "auto":  # another tokenizer needs other room: look, and leave a margin
             seen = self._needed(_First(make("train", seed=seed), 1_000))
             limits = Limits(*(need + need // 4 for need in seen))
+            limits = limits._replace(positions=limits.prompt)
         self._allow(limits)
 
     def _use_file(self, dataset: str, split: str, tokenizer: Any, on_error: OnError) -> None:
         read = partial(self.read, on_error=on_error)
         self.examples = load_split(dataset, split, read, self.content)
-        splits: dict[str, list[E]] = {}
-        for name in SPLITS[:3]:
-            try:
-                splits[name] = load_split(dataset, name, read, self.content)
-            except DatasetError:
-                continue  # a split that this data set does not have, and that nobody asked for
-        everything = [example for examples in splits.values() for example in examples]
+        everything = load_split(dataset, "all", read, self.content)
+        try:
+            train = load_split(dataset, "train", read, self.content)
+        except DatasetError:  # there is none: all files have just been read
+            train = self.examples
         self.tokenizer = load_tokenizer(
             "bpe" if tokenizer == "auto" else tokenizer,
-            partial(self._texts, splits.get("train", self.examples)),
+            partial(self._texts, train),
         )
         self._prepare(everything)
         self._allow(self._needed(everything))
         for index in range(len(self.examples)):
             self.row(index)
-        if self._reasons:
-            warnings.warn(self._report(dataset, split), DatasetWarning, stacklevel=2)
+        if self._short:
+            counts = "; ".join(f"{count} {reason}" for reason, count in self.shortfalls.items())
+            message = (
+                f"{dataset} ({split}): of {len(self.examples)} examples some may not reach the "
+                f"full score, and stay: {counts}"
+            )
+            warnings.warn(message, DatasetWarning, stacklevel=2)
 
     def _texts(self, examples: Iterable[E]) -> Iterable[str]:
         return (text for example in examples for text in self.texts(example))
@@ -138,12 +140,21 @@ class SourceTask(Task, Generic[E]):
         needs = zip(*map(self._measure, examples), strict=True)
         return Limits(*(max(need) for need in needs))
 
-    def _report(self, dataset: str, split: str) -> str:
-        reasons = "; ".join(f"{count} {reason}" for reason, count in self._reasons.items())
-        return (
-            f"{dataset} ({split}): of {len(self.examples)} examples some cannot reach the full "
-            f"score, and stay: {reasons}"
-        )
+    @property
+    def shortfalls(self) -> dict[str, int]:
+        """Why examples cannot reach the full score, counted by reason."""
+        return {reason: len(examples) for reason, examples in self._short.items()}
+
+    def _falls_short(self, reason: str, index: int) -> None:
+        if self._made_on_demand and reason not in self._short:
+            message = f"built-in data: {reason}; env.unwrapped.task.shortfalls counts on"
+            warnings.warn(message, DatasetWarning, stacklevel=2)
+        self._short.setdefault(reason, set()).add(index)
+
+    def line_break(self) -> NDArray[np.int32]:
+        """What parts a prompt's lines: a line break, or EOS where the tokenizer drops them."""
+        ids = self.tokenizer.encode("\n").ids
+        return ids if len(ids) else np.array([self.tokenizer.eos_token_id], np.int32)
 
     def row(self, index: int) -> NDArray[np.int32]:
         """The first state of an episode on an example, encoded when it is first asked for."""

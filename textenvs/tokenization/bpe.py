@@ -128,7 +128,7 @@ def _load(path: Path) -> BPETokenizer | None:
         if (vocabulary[PAD], vocabulary[EOS]) != (0, 1) or len(vocabulary) < _MIN_VOCAB_SIZE:
             raise ValueError("not the vocabulary of a byte-level BPE of textenvs")
         return BPETokenizer(text)
-    except Exception as error:  # tokenizers raises bare Exception for JSON that it does not know
+    except Exception as error:  # noqa: BLE001  # tokenizers raises bare Exception for JSON that it does not know
         logger.info("the cached tokenizer %s is damaged and is trained anew: %s", path, error)
         return None
 

@@ -1,0 +1,68 @@
+# Each target alone creates the environment that it needs, in .venv.
+#
+#   PYTHON      the interpreter to create it with:   make test PYTHON=python3.12
+#   TORCH_ARGS  pip arguments for torch alone, such as the --index-url of CPU-only wheels
+
+PYTHON ?= python3
+TORCH_ARGS ?=
+DEMO_ARGS ?= --env TextQA-v0 --out runs/demo
+BENCH_ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+# Each worker has one core, and torch's own threads would only compete for it.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test test-slow lint types format bench build clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(INSTALLED) ## train an agent, print its test scores, save curve and checkpoint
+	$(BIN)/python -m agents.train ppo $(DEMO_ARGS)
+
+test: lint types ## lint, types, then all tests and doctests but the slow ones
+	$(PYTEST) -n 2 --hypothesis-seed=0
+
+test-slow: $(INSTALLED) ## the tests that take minutes
+	$(PYTEST) -m slow --hypothesis-seed=0
+
+lint: $(INSTALLED) ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(INSTALLED) ## mypy, strict
+	$(BIN)/mypy
+
+format: $(INSTALLED) ## rewrite the code in ruff's format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(INSTALLED) ## measure the speed of environments and agents
+	$(BIN)/python -m benchmarks.throughput $(BENCH_ARGS)
+
+build: $(INSTALLED) ## a wheel, in dist/
+	$(BIN)/python -m pip wheel --no-deps --wheel-dir dist .
+
+clean: ## remove what was built and cached; .venv and runs/ stay
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find agents benchmarks tests textenvs -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The pip that comes with an older Python cannot build every package that newer ones can.
+# torch goes first and without its dependencies, so that TORCH_ARGS touch nothing else; the second
+# command finds it there and adds the rest.
+$(INSTALLED): pyproject.toml constraints.txt
+	@command -v $(PYTHON) > /dev/null || { \
+	    echo "make: there is no '$(PYTHON)'; name a Python of at least 3.10: make PYTHON=python3.12" >&2; \
+	    exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+	    echo "make: textenvs needs Python 3.10 or later; '$(PYTHON)' is $$($(PYTHON) --version 2>&1)." \
+	    "Name another: make PYTHON=python3.12" >&2; exit 1; }
+	$(BIN)/python -m pip --version > /dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install -c constraints.txt pip
+	$(BIN)/python -m pip install --no-deps -c constraints.txt $(TORCH_ARGS) torch
+	$(BIN)/python -m pip install -c constraints.txt -e ".[dev]"
+	@touch $@

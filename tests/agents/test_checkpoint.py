@@ -1,0 +1,163 @@
+"""A checkpoint is whole at every moment, and loading it runs no code."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+from pathlib import Path
+
+import one_skill  # noqa: F401  registers its id
+import pytest
+import torch
+
+from agents import PPO, AgentError, BehaviourCloning, CheckpointError, PPOConfig
+from agents.agent import weights
+from agents.checkpoint import INDEX, load_checkpoint, save_checkpoint
+
+OPTIONS = {"answers": 2}
+CONFIG = PPOConfig(steps=16, num_envs=2, epochs=1)
+
+
+def trained(steps: int = 16) -> PPO:
+    agent = PPO("OneSkill-v0", CONFIG, env_kwargs=OPTIONS)
+    return agent.learn(steps, progress_bar=False)
+
+
+def test_a_loaded_agent_is_the_saved_one(tmp_path: Path) -> None:
+    agent = trained()
+    agent.save(tmp_path)
+    loaded = PPO.load(tmp_path)
+    assert loaded.config == agent.config
+    assert loaded.contract == agent.contract
+    assert (loaded.env_id, loaded.env_kwargs) == ("OneSkill-v0", OPTIONS)
+    for name, tensor in weights(agent.model).items():
+        assert torch.equal(tensor, weights(loaded.model)[name])
+    observations, _ = agent.env.reset(seed=5)
+    assert loaded.predict(observations)[0].tolist() == agent.predict(observations)[0].tolist()
+    for both in (agent, loaded):
+        both.learn(32, progress_bar=False)
+    for name, tensor in weights(agent.model).items():
+        assert torch.equal(tensor, weights(loaded.model)[name])
+
+
+class PowerCut(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("moment", range(30))
+def test_a_save_that_dies_leaves_the_previous_checkpoint(
+    moment: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every write, sync, replace and delete of a second save dies in turn."""
+    parts = ("model", "optimizer")
+    save_checkpoint(tmp_path, {"n": 1}, {part: {"x": torch.tensor([1.0])} for part in parts})
+    calls = 0
+
+    def dies(function):  # type: ignore[no-untyped-def]
+        def wrapper(*args, **kwargs):  # type: ignore[no-untyped-def]
+            nonlocal calls
+            calls += 1
+            if calls > moment:
+                raise PowerCut
+            return function(*args, **kwargs)
+
+        return wrapper
+
+    with monkeypatch.context() as patch:
+        for name in ("fsync", "replace", "unlink", "fdopen"):
+            patch.setattr(os, name, dies(getattr(os, name)))
+        patch.setattr(Path, "unlink", dies(Path.unlink))
+        try:
+            save_checkpoint(
+                tmp_path, {"n": 2}, {part: {"x": torch.tensor([2.0])} for part in parts}
+            )
+            finished = True
+        except PowerCut:
+            finished = False
+    facts, tensors = load_checkpoint(tmp_path)
+    assert {float(tensors[part]["x"]) for part in parts} == {float(facts["n"])}
+    assert facts["n"] == 2 or not finished
+    save_checkpoint(tmp_path, {"n": 3}, {part: {"x": torch.tensor([3.0])} for part in parts})
+    facts, tensors = load_checkpoint(tmp_path)
+    assert {float(tensors[part]["x"]) for part in parts} == {float(facts["n"])} == {3.0}
+
+
+def test_a_save_leaves_no_old_files(tmp_path: Path) -> None:
+    agent = trained()
+    for _ in range(3):
+        agent.save(tmp_path)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == [INDEX, "model-3.safetensors", "optimizer-3.safetensors"]
+
+
+def test_a_missing_checkpoint_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"no checkpoint in .*nowhere"):
+        PPO.load(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [("{", "is not JSON"), ("[]", "has no format 1"), ('{"format": 7}', "has no format 1")],
+)
+def test_a_damaged_index_is_named(content: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / INDEX).write_text(content)
+    with pytest.raises(CheckpointError, match=message):
+        PPO.load(tmp_path)
+
+
+def test_another_algorithms_checkpoint_is_refused(tmp_path: Path) -> None:
+    trained().save(tmp_path)
+    with pytest.raises(CheckpointError, match=r"holds a PPO agent: load it with PPO\.load"):
+        BehaviourCloning.load(tmp_path)
+
+
+def test_tensors_that_are_a_pickle_are_not_run(tmp_path: Path) -> None:
+    trained().save(tmp_path)
+    (tmp_path / "model-1.safetensors").write_bytes(pickle.dumps(Bomb()))
+    with pytest.raises(CheckpointError, match="cannot read"):
+        PPO.load(tmp_path)
+
+
+class Bomb:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os._exit, ("a pickle was run",)
+
+
+def edit(folder: Path, **changes: object) -> None:
+    index = json.loads((folder / INDEX).read_text())
+    (folder / INDEX).write_text(json.dumps(index | changes))
+
+
+def test_files_outside_the_folder_and_module_ids_are_refused(tmp_path: Path) -> None:
+    trained().save(tmp_path)
+    edit(tmp_path, env_id="antigravity:Evil-v0")
+    with pytest.raises(AgentError, match="no environment"):
+        PPO.load(tmp_path).learn(16, progress_bar=False)
+    edit(tmp_path, files={"model": "../model-1.safetensors"})
+    with pytest.raises(CheckpointError, match="outside its folder"):
+        PPO.load(tmp_path)
+
+
+def test_remote_code_in_a_backbone_config_is_ignored(tmp_path: Path) -> None:
+    trained().save(tmp_path)
+    backbone = json.loads((tmp_path / INDEX).read_text())["backbone"]
+    edit(tmp_path, backbone=backbone | {"auto_map": {"AutoModelForCausalLM": "evil.Evil"}})
+    assert type(PPO.load(tmp_path).model.backbone).__name__ == "LlamaForCausalLM"
+
+
+def test_weights_that_do_not_fit_are_named(tmp_path: Path) -> None:
+    agent = trained()
+    agent.save(tmp_path)
+    backbone = json.loads((tmp_path / INDEX).read_text())["backbone"]
+    edit(tmp_path, backbone=backbone | {"num_hidden_layers": 3})
+    with pytest.raises(CheckpointError, match="do not fit the model"):
+        PPO.load(tmp_path)
+
+
+def test_another_environment_is_refused(tmp_path: Path) -> None:
+    trained().save(tmp_path)
+    import gymnasium
+
+    with pytest.raises(AgentError, match="action_tokens"):
+        PPO.load(tmp_path, env=gymnasium.make("OneSkill-v0", words=5, **OPTIONS))
