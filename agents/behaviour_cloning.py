@@ -39,9 +39,9 @@ class BCConfig:
     """Examples whose expert episodes are learnt from (at most those that the split has)."""
     epochs: int = 4
     """Passes over the expert's episodes."""
-    minibatch_tokens: int = 4096
+    minibatch_tokens: int = 1024
     """Padded tokens of a minibatch, prompts included."""
-    learning_rate: float = 1e-3
+    learning_rate: float = 1.5e-3
     """Of AdamW, at the start."""
     linear_schedule: bool = True
     """Let the learning rate fall to 0 over the run."""

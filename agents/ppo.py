@@ -35,15 +35,15 @@ from agents.run_log import RunLog
 class PPOConfig:
     """Settings of PPO."""
 
-    num_envs: int = 16
+    num_envs: int = 32
     """Slots of the vector environment."""
     steps: int = 2048
     """Actions to collect, in whole episodes, before each update."""
-    epochs: int = 4
+    epochs: int = 2
     """Passes over the collected episodes in an update."""
-    minibatch_tokens: int = 8192
+    minibatch_tokens: int = 2048
     """Padded tokens of a minibatch, prompts included."""
-    learning_rate: float = 3e-4
+    learning_rate: float = 5e-4
     """Of AdamW, at the start."""
     linear_schedule: bool = True
     """Let the learning rate fall to 0 over the run."""

@@ -1,15 +1,19 @@
-"""Steps per second of environments under random legal play."""
+"""Environments made for measuring: the least that there can be, and one of fixed lengths."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from itertools import islice
 from typing import Any
 
 import gymnasium
 import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
+
+from textenvs.tasks.qa import QATask
+from textenvs.tasks.sources import Limits
+
+TRIVIAL_ID = "benchmarks/TrivialTokens-v0"
 
 
 class TrivialTokens(gymnasium.Env[NDArray[np.int32], np.int64]):
@@ -36,41 +40,29 @@ class TrivialTokens(gymnasium.Env[NDArray[np.int32], np.int64]):
         return self._tokens.copy(), 0.0, self._length == 96, False, {}
 
 
-def single_steps(make: Callable[[], Any], steps: int) -> float:
-    """Steps per second of one environment."""
-    env = make()
-    uniform = np.random.default_rng(0).random(4096).tolist()
-    n = int(env.action_space.n)
-    _, info = env.reset(seed=0)
-    start = time.perf_counter()
-    for step in range(steps):
-        mask = info.get("action_mask")
-        if mask is None:
-            action = int(uniform[step & 4095] * n)
-        else:
-            legal = mask.nonzero()[0]
-            action = int(legal[int(uniform[step & 4095] * len(legal))])
-        _, _, terminated, truncated, info = env.step(action)
-        if terminated or truncated:
-            _, info = env.reset()
-    return steps / (time.perf_counter() - start)
+if TRIVIAL_ID not in gymnasium.registry:
+    gymnasium.register(TRIVIAL_ID, "benchmarks.environments:TrivialTokens")
 
 
-def vector_steps(make: Callable[[], Any], steps: int) -> float:
-    """Steps per second of a vector environment, all slots counted."""
-    envs = make()
-    slots, n = int(envs.num_envs), int(envs.single_action_space.n)
-    rng = np.random.default_rng(0)
-    # A rank for each legal action: the largest random key among the legal ones wins.
-    keys = rng.random((64, slots, n), np.float32)
-    _, info = envs.reset(seed=0)
-    iterations = max(steps // slots, 1)
-    spent: float = 0.0
-    for iteration in range(iterations):
-        mask = info.get("action_mask")
-        key = keys[iteration % 64]
-        actions = (key if mask is None else key * mask).argmax(1)
-        start = time.perf_counter()
-        _, _, _, _, info = envs.step(actions)
-        spent += time.perf_counter() - start
-    return iterations * slots / spent
+class FixedLengthQA(QATask):
+    """TextQA-v0's task with prompts and answers of fixed lengths, as `generate` has them.
+
+    All else is TextQA-v0's with ``constrain=False``, and costs what it costs there. The examples
+    are those built-in ones whose prompts have `prompt_tokens`, and no action ends an answer: EOS
+    is a token like the others.
+
+    Args:
+        prompt_tokens: Length of every prompt.
+        answer_tokens: Length of every answer; from 12 on, none of the references is longer.
+        count: How many examples.
+    """
+
+    def __init__(self, prompt_tokens: int = 64, answer_tokens: int = 32, count: int = 16) -> None:
+        super().__init__(constrain=False, max_new_tokens=answer_tokens)
+        fitting = (e for e in self.examples if self._measure(e).prompt == prompt_tokens)
+        self.examples = list(islice(fitting, count))
+        assert len(self.examples) == count, "the built-in world has prompts of all common lengths"
+
+    def _allow(self, limits: Limits) -> None:
+        super()._allow(limits)
+        self.eos_action = -1

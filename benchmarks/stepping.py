@@ -1,0 +1,178 @@
+"""Steps per second of environments under random legal play.
+
+What is timed is the same for one environment and for many: the whole loop, that is choosing a
+random legal action (a uniform one among those that the mask allows), ``step``, and the resets of
+ended episodes. Nothing is drawn or computed beforehand.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from functools import partial
+from itertools import count
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.vector import VectorEnv
+from numpy.typing import NDArray
+
+import textenvs  # noqa: F401  registers its ids
+from benchmarks.environments import TRIVIAL_ID
+from benchmarks.measuring import Measurement, in_turn
+
+AnyEnv = gymnasium.Env[Any, Any]
+AnyVectorEnv = VectorEnv[Any, Any, Any]
+
+SLOTS = 256
+NER_DENSE: dict[str, Any] = {"id": "TextNER-v0", "reward": "dense"}
+QA: dict[str, Any] = {"id": "TextQA-v0"}
+
+
+def single_steps(env: AnyEnv, steps: int) -> float:
+    """Steps per second of one environment."""
+    uniform = random.Random(0).random
+    n: int = env.action_space.n  # type: ignore[attr-defined]
+    _, info = env.reset(seed=0)
+    start = time.perf_counter()
+    for _ in range(steps):
+        mask = info.get("action_mask")
+        action = int(uniform() * n) if mask is None else one_legal(mask, uniform())
+        _, _, terminated, truncated, info = env.step(action)
+        if terminated or truncated:
+            _, info = env.reset()
+    return steps / (time.perf_counter() - start)
+
+
+def vector_steps(envs: AnyVectorEnv, iterations: int) -> float:
+    """Steps per second of a vector environment that masks actions, those of all slots counted."""
+    rng = np.random.default_rng(0)
+    _, info = envs.reset(seed=0)
+    start = time.perf_counter()
+    for _ in range(iterations):
+        actions = all_legal(info["action_mask"], rng.random(envs.num_envs))
+        _, _, _, _, info = envs.step(actions)
+    return iterations * envs.num_envs / (time.perf_counter() - start)
+
+
+def one_legal(mask: NDArray[np.int8], level: float) -> int:
+    """The legal action at a level in [0, 1) of those that the mask ``(actions,)`` allows."""
+    legal = mask.view(np.bool_).nonzero()[0]
+    return int(legal[int(level * len(legal))])
+
+
+def all_legal(masks: NDArray[np.int8], levels: NDArray[np.float64]) -> NDArray[np.intp]:
+    """`one_legal` of every slot.
+
+    Args:
+        masks: ``(slots, actions)``, 1 where an action is legal; at least one a slot.
+        levels: ``(slots,)``, each in [0, 1).
+    """
+    slots, n = masks.shape
+    legal = masks.view(np.bool_).ravel().nonzero()[0]
+    bounds = legal.searchsorted(np.arange(slots + 1) * n)
+    first, counts = bounds[:-1], bounds[1:] - bounds[:-1]
+    chosen = first + (levels * counts).astype(np.intp)
+    actions: NDArray[np.intp] = legal[chosen] - np.arange(slots) * n
+    return actions
+
+
+def first_pass_steps(env: AnyEnv) -> float:
+    """Steps per second of one episode on each example, none of which was used before."""
+    uniform = random.Random(0).random
+    steps = 0
+    env.reset(seed=0, options={"index": 0})  # what is made once for all examples
+    start = time.perf_counter()
+    for index in range(1, env.get_wrapper_attr("num_examples")):
+        _, info = env.reset(options={"index": index})
+        ended = False
+        while not ended:
+            _, _, ended, _, info = env.step(one_legal(info["action_mask"], uniform()))
+            steps += 1
+    return steps / (time.perf_counter() - start)
+
+
+def encode_all(env: AnyEnv) -> None:
+    """Encode all examples of the environment's task, which keeps them."""
+    task: Any = env.unwrapped.task  # type: ignore[attr-defined]
+    for index in range(task.num_examples):
+        task.row(index)
+
+
+def single_beside_trivial(examples: int, steps: int, rounds: int) -> Measurement:
+    """TextNER-v0 beside an environment that does nothing."""
+    env, trivial = gymnasium.make(**NER_DENSE, size=examples), gymnasium.make(TRIVIAL_ID)
+    encode_all(env)
+    ours, least = partial(single_steps, env, steps), partial(single_steps, trivial, steps)
+    rates = in_turn(ours, least, rounds)
+    return Measurement(
+        what="TextNER-v0 dense, one env",
+        unit="steps/s",
+        rates=rates[0],
+        against="trivial env",
+        against_rates=rates[1],
+        required=60_000,
+        required_of="rate",
+    )
+
+
+def first_pass_beside_steady(examples: int, steps: int, rounds: int) -> Measurement:
+    """The first episode on each example, which it makes and encodes, beside later ones.
+
+    Each round has a world of its own; of the words' tokens, which the tokenizer remembers, many
+    have been seen in the rounds before.
+    """
+    env = gymnasium.make(**NER_DENSE, size=examples)
+    encode_all(env)
+    worlds = count(1)
+
+    def first_pass() -> float:
+        fresh = gymnasium.make(**NER_DENSE, size=examples, data_seed=next(worlds))
+        return first_pass_steps(fresh)
+
+    rates = in_turn(first_pass, partial(single_steps, env, steps), rounds)
+    return Measurement(
+        what="TextNER-v0 dense, one env, cold",
+        unit="steps/s",
+        rates=rates[0],
+        against="encoded",
+        against_rates=rates[1],
+    )
+
+
+def vector_beside_single(
+    what: str,
+    options: dict[str, Any],
+    required: float,
+    examples: int,
+    steps: int,
+    iterations: int,
+    rounds: int,
+) -> Measurement:
+    """`SLOTS` slots of the native vector environment beside one single environment.
+
+    Args:
+        what: Its name.
+        options: The environment's id and options.
+        required: The least ratio.
+        examples: How many there are to play on.
+        steps: A round of the single environment's.
+        iterations: Steps of the vector environment in a round.
+        rounds: How many.
+    """
+    env = gymnasium.make(**options, size=examples)
+    envs = gymnasium.make_vec(**options, size=examples, num_envs=SLOTS)
+    encode_all(env)
+    assert env.unwrapped.task is envs.unwrapped.task  # type: ignore[attr-defined]
+    rates = in_turn(
+        partial(vector_steps, envs, iterations), partial(single_steps, env, steps), rounds
+    )
+    return Measurement(
+        what=f"{what}, {SLOTS} slots",
+        unit="steps/s",
+        rates=rates[0],
+        against="one env",
+        against_rates=rates[1],
+        required=required,
+    )

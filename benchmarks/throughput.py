@@ -1,0 +1,140 @@
+"""How fast the environments and the agents are, as ratios measured in one run.
+
+Each thing is measured beside what it is compared with, in alternating rounds: the rates are the
+medians of the rounds, the ratio is that of the medians, and the range is that of the ratios of
+single rounds, which shows what else the machine was doing.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+import tyro
+
+from agents.checkpoint import write_atomically
+from benchmarks.acting import acting_beside_generate
+from benchmarks.measuring import Measurement
+from benchmarks.report import facts, surroundings, table
+from benchmarks.stepping import (
+    NER_DENSE,
+    QA,
+    first_pass_beside_steady,
+    single_beside_trivial,
+    vector_beside_single,
+)
+from benchmarks.updating import update_beside_prefixes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effort:
+    """How much is measured.
+
+    Attributes:
+        rounds: Of each of the two that are compared.
+        examples: That environments are played on.
+        steps: Of a single environment, a round.
+        iterations: Steps of all slots of a vector environment, a round.
+        answer_tokens: Length of the answers in acting and updating.
+        batches: Answers in every slot, a round of acting.
+        updates: A round.
+    """
+
+    rounds: int = 5
+    examples: int = 2_000
+    steps: int = 40_000
+    iterations: int = 600
+    answer_tokens: int = 32
+    batches: int = 8
+    updates: int = 5
+
+
+QUICK = Effort(
+    rounds=2, examples=20, steps=200, iterations=3, answer_tokens=12, batches=1, updates=1
+)
+"""Enough to see that everything runs; its numbers mean nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Measure the speed of environments and agents, as ratios in one run."""
+
+    threads: int = 1
+    """Threads of torch; small models are fastest on one."""
+    quick: bool = False
+    """A smoke run: everything once or twice, with numbers that mean nothing."""
+    out: Path | None = None
+    """Write numbers, versions, commit and command to this JSON file."""
+
+    @property
+    def effort(self) -> Effort:
+        """How much is measured."""
+        return QUICK if self.quick else Effort()
+
+
+def measurements(effort: Effort) -> Iterator[Measurement]:
+    """All of them, one after the other."""
+    e = effort
+    yield single_beside_trivial(e.examples, e.steps, e.rounds)
+    yield first_pass_beside_steady(e.examples, e.steps, e.rounds)
+    amounts = (e.examples, e.steps, e.iterations, e.rounds)
+    yield vector_beside_single("TextNER-v0 dense", NER_DENSE, 10, *amounts)
+    yield vector_beside_single("TextQA-v0 constrained", QA, 5, *amounts)
+    yield acting_beside_generate(e.answer_tokens, e.batches, e.rounds)
+    yield update_beside_prefixes(e.answer_tokens, e.updates, e.rounds)
+
+
+def run(settings: Settings) -> list[Measurement]:
+    """Measure, print the table, and write the file that was asked for."""
+    torch.set_num_threads(settings.threads)
+    command = shlex.join(["python", "-m", "benchmarks.throughput", *sys.argv[1:]])
+    print(command)
+    print(explanation(settings), end="\n\n", flush=True)
+    measured = []
+    for measurement in measurements(settings.effort):
+        if settings.quick:  # a requirement is for steady numbers
+            measurement = replace(measurement, required=None)
+        measured.append(measurement)
+        print(f"measured: {measurement.what}", file=sys.stderr, flush=True)
+    print(table(measured))
+    if settings.out is not None:
+        record = {
+            "command": command,
+            "quick": settings.quick,
+            "threads": settings.threads,
+            "effort": asdict(settings.effort),
+            **surroundings(),
+            "measurements": facts(measured),
+        }
+        settings.out.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(settings.out, (json.dumps(record, indent=1) + "\n").encode())
+    return measured
+
+
+def explanation(settings: Settings) -> str:
+    """What the numbers are, for the lines above the table."""
+    lines = [
+        f"Medians of {settings.effort.rounds} alternating rounds, on the CPU, torch with "
+        f"{settings.threads} thread{'s' * (settings.threads > 1)}.",
+        "Environments: the whole loop is timed, with the choice of a random legal action and the "
+        "resets.",
+        "Steady state: examples are encoded beforehand; but for the line `cold`, the first pass "
+        "over fresh ones.",
+    ]
+    if settings.quick:
+        lines.append("QUICK: a smoke run. These numbers mean nothing.")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Read the command line and measure."""
+    run(tyro.cli(Settings, prog="python -m benchmarks.throughput", description=__doc__))
+
+
+if __name__ == "__main__":
+    main()
