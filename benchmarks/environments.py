@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from textenvs.tasks.qa import QATask
 from textenvs.tasks.sources import Limits
 
+VOCABULARY = 2_000
+"""Of `FixedLengthQA`: the size that speeds of tiny models are published with."""
 TRIVIAL_ID = "benchmarks/TrivialTokens-v0"
 
 
@@ -58,7 +60,9 @@ class FixedLengthQA(QATask):
     """
 
     def __init__(self, prompt_tokens: int = 64, answer_tokens: int = 32, count: int = 16) -> None:
-        super().__init__(constrain=False, max_new_tokens=answer_tokens)
+        super().__init__(
+            constrain=False, max_new_tokens=answer_tokens, tokenizer=f"bpe:{VOCABULARY}"
+        )
         fitting = (e for e in self.examples if self._measure(e).prompt == prompt_tokens)
         self.examples = list(islice(fitting, count))
         assert len(self.examples) == count, "the built-in world has prompts of all common lengths"

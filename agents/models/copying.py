@@ -9,6 +9,8 @@ of Self-Attention Layers"). Nothing is frozen: it is a start.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
@@ -47,15 +49,16 @@ def begin_with_copying(backbone: PreTrainedModel) -> None:
 
 def _rotation(width: int) -> Tensor:
     """A random orthogonal matrix, (width, width)."""
-    return torch.linalg.qr(torch.randn(width, width)).Q
+    rotation: Tensor = torch.linalg.qr(torch.randn(width, width)).Q
+    return rotation
 
 
-def _look_back(attention: torch.nn.Module, head: int, distance: int, theta: float) -> None:
+def _look_back(attention: Any, head: int, distance: int, theta: float) -> None:
     """Make a head attend by position alone: its query and key are constants, its biases.
 
-    A rotary embedding turns the pair of dimensions i and i + D/2 by position / theta^(2i / D). A key
-    that is turned ``distance`` positions ahead beforehand meets the query of the token that stands
-    so many positions after it.
+    A rotary embedding turns the dimensions i and i + D/2 by position / theta^(2i / D). A key that
+    is turned ``distance`` positions ahead beforehand meets the query of the token that stands so
+    many positions after it.
     """
     size = attention.head_dim
     rows, half = slice(head * size, (head + 1) * size), size // 2

@@ -132,6 +132,7 @@ class PrefixCache:
         self._capacity = 0
         self._slots_S = np.arange(num_slots)
         self._columns_C = np.arange(0)
+        self._can_decode = can_decode(model.backbone)
         self._decoding: LlamaDecoding | None = None
         self._fed_SC = np.zeros((num_slots, 0), np.int32)
         self._lengths_S = np.zeros(num_slots, np.int64)
@@ -156,6 +157,7 @@ class PrefixCache:
         if version != self.weights_version:
             self.weights_version = version
             self.drop()
+            self._decoding = None  # it holds copies of the weights
         longest = int(lengths_S.max())
         old_S = self._extended(tokens_SL, lengths_S)
         going_on_S = old_S > 0
@@ -244,7 +246,9 @@ class PrefixCache:
         """Run the trunk over new tokens; without mask and positions, over whole prefixes."""
         for layer in self._layers:
             layer.write = write
-        if self._decoding is not None and mask is not None and positions is not None:
+        if self._can_decode:
+            if self._decoding is None:
+                self._decoding = LlamaDecoding(self.model.trunk, self._capacity)
             stores = [layer.update for layer in self._layers]
             return self._decoding.hidden(input_RQ, positions, mask, stores)
         hidden: Tensor = self.model.trunk(
@@ -266,5 +270,4 @@ class PrefixCache:
         fed_SC[:, : self._capacity] = self._fed_SC
         self._fed_SC, self._capacity = fed_SC, capacity
         self._columns_C = np.arange(capacity)
-        if can_decode(self.model.backbone):
-            self._decoding = LlamaDecoding(self.model.trunk, capacity)
+        self._decoding = None  # it has a position for each column
