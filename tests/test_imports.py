@@ -1,4 +1,4 @@
-"""Imports point one way (DESIGN, section 6), and `import textenvs` is light."""
+"""Imports point one way, and `import textenvs` is light."""
 
 from __future__ import annotations
 

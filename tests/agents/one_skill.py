@@ -1,7 +1,7 @@
 """A token MDP with one skill: repeat the prompt's marked tokens.
 
 The prompt is `[MARK, x, y, noise...]` in which the tokens after each MARK are the ones to say. It
-meets the contract of DESIGN section 2 without textenvs, so that the agents' tests need nothing
+meets the contract of the environments without textenvs, so that the agents' tests need nothing
 else; after every action the environment appends a COMMA of its own.
 """
 

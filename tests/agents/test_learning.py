@@ -24,7 +24,7 @@ from agents import (
 )
 from agents.agent import LanguageAgent, weights
 
-EASY = {"answers": 1, "noise": 1, "words": 4}
+EASY = {"answers": 2, "noise": 2, "words": 5}
 TASK = {"answers": 2, "noise": 3, "words": 10, "examples": 400}
 QUICK = PPOConfig(steps=64, num_envs=4, minibatch_tokens=256, epochs=2, checkpoint_every=2)
 
@@ -40,8 +40,8 @@ def test_ppo_learns_from_scratch() -> None:
     start = evaluate(agent, "OneSkill-v0", **EASY).score
     agent.learn(4000, progress_bar=False)
     end = evaluate(agent, "OneSkill-v0", **EASY).score
-    assert start.high < 0.7
-    assert end.value > 0.95
+    assert start.high < 0.8
+    assert end.low > 0.95
 
 
 def test_cloning_learns_what_the_expert_does() -> None:
