@@ -97,11 +97,27 @@ def minibatches(
     groups: list[npt.NDArray[np.intp]] = []
     for pool in np.array_split(order_E, pools):
         by_length = pool[np.argsort(lengths_E[pool], kind="stable")]
-        start = 0
-        for end in range(1, len(by_length) + 1):
-            last = end == len(by_length)
-            if last or lengths_E[by_length[end]] * (end + 1 - start) > max_tokens:
-                groups.append(by_length[start:end])
-                start = end
+        groups += _even_groups(by_length, lengths_E[by_length], max_tokens)
     for group in rng.permutation(len(groups)):
         yield groups[group]
+
+
+def _even_groups(
+    episodes: npt.NDArray[np.intp], lengths: npt.NDArray[np.intp], max_tokens: int
+) -> list[npt.NDArray[np.intp]]:
+    """The fewest groups of about equal size that each fit into `max_tokens`.
+
+    A step is taken on the mean over a group, so that a small rest would weigh as much as a whole.
+
+    Args:
+        episodes: from the shortest to the longest.
+        lengths: of each.
+        max_tokens: padded tokens of a group of more than one.
+    """
+    tokens = np.cumsum(lengths)
+    for count in range(max(1, int(tokens[-1] // max_tokens)), len(episodes)):
+        ends = np.searchsorted(tokens, tokens[-1] * np.arange(1, count) / count)
+        groups = [g for g in np.split(np.arange(len(episodes)), ends) if len(g)]
+        if all(len(g) == 1 or lengths[g[-1]] * len(g) <= max_tokens for g in groups):
+            return [episodes[g] for g in groups]
+    return [episodes[i : i + 1] for i in range(len(episodes))]

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from agents.agent import Callback, LanguageAgent
 from agents.batching import Evaluation, evaluate, make_batch, minibatches
+from agents.environment import attribute
 from agents.episodes import Episode, mean_metrics, total_steps
 from agents.errors import AgentError
 from agents.returns import Floats, generalised_advantages, normalised, step_mask
@@ -160,8 +161,9 @@ class PPO(LanguageAgent):
         rate = self._schedule()
         advantages, returns = advantages_and_returns(episodes, config)
         losses: list[dict[str, float]] = []
-        epoch, stop = 0, False
+        epoch, stop, kl = 0, False, 0.0
         while epoch < config.epochs and not stop:
+            kl_sum, states = 0.0, 0
             for group in minibatches(episodes, config.minibatch_tokens, rng):
                 chosen = [episodes[i] for i in group]
                 batch = make_batch(chosen, self.contract.n_actions, self.device)
@@ -172,7 +174,9 @@ class PPO(LanguageAgent):
                 if not torch.isfinite(loss):
                     raise self._diverged("the loss", run_dir, arrays_of(chosen))
                 losses.append(numbers)
-                kl = numbers["policy/kl"]
+                kl_sum += numbers["policy/kl"] * len(batch.actions_N)
+                states += len(batch.actions_N)
+                kl = kl_sum / states  # of the epoch so far: one minibatch's is mostly noise
                 stop = config.target_kl is not None and kl > 1.5 * config.target_kl
                 if stop:
                     break
@@ -185,12 +189,16 @@ class PPO(LanguageAgent):
                 self.optimizer.step()
             epoch += 1
         means = {key: float(np.mean([n[key] for n in losses if key in n])) for key in losses[0]}
+        metrics = mean_metrics(episodes)
+        score_name = str(attribute(self.env, "score_name", ""))
+        score = {"rollout/score": metrics[score_name]} if score_name in metrics else {}
         return {
+            **score,
             "rollout/reward": float(np.mean([e.episode_return for e in episodes])),
             "rollout/episode_steps": total_steps(episodes) / len(episodes),
-            **{f"score/{name}": value for name, value in mean_metrics(episodes).items()},
+            **{f"score/{name}": value for name, value in metrics.items()},
             **means,
-            "policy/kl": losses[-1]["policy/kl"],
+            "policy/kl": kl,
             "value/explained_variance": explained_variance(episodes, returns),
             "policy/epochs": epoch,
             "policy/learning_rate": rate,
@@ -199,6 +207,7 @@ class PPO(LanguageAgent):
 
 SHOWN = {
     "rollout/reward": ".3f",
+    "rollout/score": ".3f",
     "policy/kl": ".4f",
     "policy/entropy": ".3f",
     "value/explained_variance": ".2f",

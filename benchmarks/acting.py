@@ -1,11 +1,10 @@
 """Acting through the native vector environment, beside `generate` of transformers.
 
 Both use one model, 16 prompts of 64 tokens a batch, and draw 32 tokens for each from the model's
-whole distribution, with a key/value cache. Both run in torch's inference mode, which `generate`
-alone would not (it gains about 5 %). Ours also plays: it steps
-TextQA-v0's task (see `FixedLengthQA`), which scores the answers, and records log-probabilities,
-values and episodes for an update. The head's padding row is no action; `generate` draws from it
-too.
+whole distribution, with a key/value cache. `generate` is called as its users call it (within
+torch's inference mode it would gain about 5 %). Ours also plays: it steps TextQA-v0's task (see
+`FixedLengthQA`), which scores the answers, and records log-probabilities, values and episodes for
+an update. The head's padding row is no action; `generate` draws from it too.
 """
 
 from __future__ import annotations
@@ -65,7 +64,6 @@ def acting_beside_generate(answer_tokens: int, batches: int, rounds: int) -> Mea
     )  # fmt: skip
     every_BT = torch.ones_like(prompts_BT)
 
-    @torch.inference_mode()
     def generate() -> float:
         start = time.perf_counter()
         for _ in range(batches):
