@@ -17,7 +17,13 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from transformers import PreTrainedModel
 
 from agents.checkpoint import load_checkpoint, save_checkpoint
-from agents.environment import Contract, make_env, prefix_lengths, read_contract
+from agents.environment import (
+    Contract,
+    check_same_contract,
+    make_env,
+    prefix_lengths,
+    read_contract,
+)
 from agents.errors import AgentError, CheckpointError, TrainingDiverged
 from agents.models.actor_critic import ActorCritic
 from agents.models.backbone import backbone_from_config, load_backbone
@@ -27,6 +33,18 @@ AnyEnv = str | gymnasium.Env[Any, Any] | VectorEnv[Any, Any, Any]
 Callback = Callable[[Any], bool | None]
 """Called with the agent after each iteration; False ends the training."""
 Self = TypeVar("Self", bound="LanguageAgent")
+COUNTERS = ("num_timesteps", "iteration", "leg_start", "leg_end")
+FACTS: dict[str, type | tuple[type, ...]] = {
+    "algorithm": str,
+    "config": dict,
+    "contract": dict,
+    "backbone": dict,
+    "env_id": (str, type(None)),
+    "env_kwargs": dict,
+    "seed": int,
+    **dict.fromkeys(COUNTERS, int),
+}
+"""What a checkpoint's JSON holds of an agent, and of what type."""
 
 
 class LanguageAgent:
@@ -158,10 +176,7 @@ class LanguageAgent:
             "env_id": self.env_id,
             "env_kwargs": self.env_kwargs,
             "seed": self.seed,
-            "num_timesteps": self.num_timesteps,
-            "iteration": self.iteration,
-            "leg_start": self.leg_start,
-            "leg_end": self.leg_end,
+            **{counter: getattr(self, counter) for counter in COUNTERS},
         }
         if not is_json(self.env_kwargs):
             facts |= {"env_id": None, "env_kwargs": {}}
@@ -184,6 +199,7 @@ class LanguageAgent:
             CheckpointError: the checkpoint is missing, damaged, or another algorithm's.
         """
         facts, parts = load_checkpoint(Path(folder))
+        check_facts(facts, Path(folder))
         if facts["algorithm"] != cls.__name__:
             raise CheckpointError(
                 f"{folder} holds a {facts['algorithm']} agent: load it with "
@@ -193,18 +209,23 @@ class LanguageAgent:
             config = cls.config_type(**facts["config"])
             tokens = tuple(facts["contract"].pop("action_tokens"))
             contract = Contract(action_tokens=tokens, **facts["contract"])
+            if not tokens or not 0 <= min(tokens) <= max(tokens) < contract.vocab_size:
+                raise TypeError("action_tokens are outside of the vocabulary")
         except (TypeError, KeyError) as error:
             raise CheckpointError(f"{folder} was written by another version: {error}") from error
         actor_critic = ActorCritic(
             backbone_from_config(facts["backbone"]), torch.tensor(contract.action_tokens)
         )
-        load_weights(actor_critic, parts["model"], Path(folder))
+        load_weights(actor_critic, parts.get("model", {}), Path(folder))
         agent = cls(env, config, actor_critic, facts["seed"], device, contract=contract)
         check_same_contract(agent.contract, contract)
         if env is None and facts["env_id"] is not None and ":" not in facts["env_id"]:
             agent.env_id, agent.env_kwargs = facts["env_id"], facts["env_kwargs"]
-        load_optimizer(agent.optimizer, parts["optimizer"])
-        for counter in ("num_timesteps", "iteration", "leg_start", "leg_end"):
+        try:
+            load_optimizer(agent.optimizer, parts["optimizer"])
+        except (KeyError, ValueError) as error:
+            raise CheckpointError(f"{folder} has no fitting optimizer state: {error}") from error
+        for counter in COUNTERS:
             setattr(agent, counter, facts[counter])
         return agent
 
@@ -276,18 +297,15 @@ def build_model(
         return ActorCritic(backbone, action_tokens_A)
 
 
-def check_same_contract(actual: Contract, expected: Contract) -> None:
-    """Check that an environment is the one that an agent was made for.
+def check_facts(facts: Mapping[str, Any], folder: Path) -> None:
+    """Check that a checkpoint's JSON has all of an agent's facts, in the right types.
 
     Raises:
-        AgentError: they differ; says in what.
+        CheckpointError: one is missing, or of another type.
     """
-    for field in dataclasses.fields(Contract):
-        if getattr(actual, field.name) != getattr(expected, field.name):
-            raise AgentError(
-                f"the environment's {field.name} is {getattr(actual, field.name)}, but the agent "
-                f"was made for {getattr(expected, field.name)}"
-            )
+    for name, kind in FACTS.items():
+        if name not in facts or not isinstance(facts[name], kind):
+            raise CheckpointError(f"the checkpoint in {folder} is damaged: it has no valid {name}")
 
 
 def is_json(value: object) -> bool:

@@ -105,9 +105,10 @@ class BehaviourCloning(LanguageAgent):
                 numbers["time/tokens_per_s"] = steps / (time.perf_counter() - began)
                 self.iteration += 1
                 log.record(self.num_timesteps, numbers)
+                stop = callback is not None and callback(self) is False
                 if folder is not None:
                     self.save(folder / "checkpoint")
-                if callback is not None and callback(self) is False:
+                if stop:
                     break
         return self
 

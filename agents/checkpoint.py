@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import tempfile
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,8 @@ Tensors = Mapping[str, Tensor]
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Replace a file's content as one step: readers see the old content or the new."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    name = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
@@ -51,6 +52,8 @@ def save_checkpoint(folder: Path, facts: Mapping[str, Any], parts: Mapping[str, 
         parts: groups of tensors, one file each.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    for leftover in folder.glob(".*.tmp"):
+        leftover.unlink()
     generation = _generation(folder) + 1
     files = {part: f"{part}-{generation}.safetensors" for part in parts}
     for part, tensors in parts.items():
@@ -79,13 +82,16 @@ def load_checkpoint(folder: Path) -> tuple[dict[str, Any], dict[str, dict[str, T
         raise CheckpointError(f"{path} is not JSON: {error}") from error
     if not isinstance(index, dict) or index.get("format") != FORMAT:
         raise CheckpointError(f"{path} has no format {FORMAT}: it was not written by agents")
+    files = index.get("files")
+    if not isinstance(files, dict) or not all(isinstance(name, str) for name in files.values()):
+        raise CheckpointError(f"{path} does not name its files: it is damaged")
     parts = {}
-    for part, name in index["files"].items():
+    for part, name in files.items():
         if Path(name).name != name:
             raise CheckpointError(f"{path} names the file {name!r} outside its folder")
         try:
             parts[part] = load_file(folder / name)
-        except (FileNotFoundError, SafetensorError) as error:
+        except (OSError, SafetensorError) as error:
             raise CheckpointError(f"cannot read {folder / name}: {error}") from error
     return index, parts
 

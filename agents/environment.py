@@ -15,7 +15,7 @@ import numpy.typing as npt
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
 import textenvs  # noqa: F401  registers its ids
-from agents.errors import ContractError
+from agents.errors import AgentError, ContractError
 
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -103,6 +103,32 @@ def read_contract(env: VectorEnv[Any, Any, Any]) -> Contract:
     )
 
 
+def check_same_contract(actual: Contract, expected: Contract) -> None:
+    """Check that an environment is the one that an agent was made for.
+
+    Raises:
+        AgentError: they differ; says in what.
+    """
+    for field in ("pad_token_id", "vocab_size", "max_tokens"):
+        if getattr(actual, field) != getattr(expected, field):
+            raise AgentError(
+                f"the environment's {field} is {getattr(actual, field)}, but the agent "
+                f"was made for {getattr(expected, field)}"
+            )
+    if actual.n_actions != expected.n_actions:
+        raise AgentError(
+            f"the environment has {actual.n_actions} action_tokens, but the agent was made for "
+            f"{expected.n_actions}"
+        )
+    pairs = enumerate(zip(actual.action_tokens, expected.action_tokens, strict=True))
+    for action, (token, made_for) in pairs:
+        if token != made_for:
+            raise AgentError(
+                f"the environment's action_tokens[{action}] is {token}, but the agent was made "
+                f"for {made_for}"
+            )
+
+
 def make_env(
     env: str | gymnasium.Env[Any, Any] | VectorEnv[Any, Any, Any],
     num_envs: int,
@@ -156,11 +182,12 @@ def make_env(
 def prefix_lengths(observations_SL: npt.NDArray[np.integer], pad_token_id: int) -> Ints:
     """Number of tokens up to the last one that is not padding, (S,); at least 1.
 
-    >>> prefix_lengths(np.array([[5, 6, 0, 0], [5, 0, 7, 0]]), pad_token_id=0)
-    array([2, 3])
+    >>> prefix_lengths(np.array([[5, 6, 0, 0], [5, 0, 7, 0], [0, 0, 0, 0]]), pad_token_id=0)
+    array([2, 3, 1])
     """
     from_end_S = (observations_SL[:, ::-1] != pad_token_id).argmax(axis=1)
-    lengths_S: Ints = np.maximum(observations_SL.shape[1] - from_end_S, 1).astype(np.int64)
+    lengths_S: Ints = (observations_SL.shape[1] - from_end_S).astype(np.int64)
+    lengths_S[(from_end_S == 0) & (observations_SL[:, -1] == pad_token_id)] = 1
     return lengths_S
 
 

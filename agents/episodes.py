@@ -93,10 +93,12 @@ class StepLog:
         self._starts_S[:] = 0
 
     def forget_finished(self) -> None:
-        """Drop the rows that belong to no running episode."""
+        """Drop the rows that belong to no running episode, once they are half of all."""
         first = int(self._starts_S.min())
+        if 2 * first < self.rows:
+            return
         for column in self._columns.values():
-            column[: self.rows - first] = column[first : self.rows].copy()
+            column[: self.rows - first] = column[first : self.rows]
         self.rows -= first
         self._starts_S -= first
 

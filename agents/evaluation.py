@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium.vector import AutoresetMode, VectorEnv
 
-from agents.environment import attribute, make_env, read_contract
+from agents.environment import Contract, attribute, check_same_contract, make_env, read_contract
 from agents.episodes import examples_in_order
 from agents.errors import AgentError
 from agents.rollout import Choose, play_examples
@@ -107,6 +107,9 @@ def evaluate(
         num_envs: slots of the vector environment.
         seed: of what the task draws, and of the bootstrap.
         env_kwargs: the environment's other options.
+
+    Raises:
+        AgentError: the agent was made for another environment.
     """
     if episodes is not None and episodes < 1:
         raise AgentError(f"episodes is {episodes}; expected at least 1, or None for all")
@@ -114,12 +117,13 @@ def evaluate(
         env_kwargs["split"] = split
     env = make_env(env_id, num_envs, AutoresetMode.DISABLED, **env_kwargs)
     try:
+        contract, made_for = read_contract(env), getattr(agent, "contract", None)
+        if isinstance(made_for, Contract):
+            check_same_contract(contract, made_for)
         available = int(attribute(env, "num_examples"))
         count = available if episodes is None else min(episodes, available)
         examples = examples_in_order(count, available)
-        played = play_examples(
-            env, read_contract(env), examples, _chooser(agent, env, deterministic), seed
-        )
+        played = play_examples(env, contract, examples, _chooser(agent, env, deterministic), seed)
         names = sorted({name for each in played for name in each.episode.metrics})
         metrics = {
             name: np.array([each.episode.metrics.get(name, np.nan) for each in played])
@@ -142,8 +146,12 @@ def evaluate(
 
 
 def mean_of_each(metrics: dict[str, npt.NDArray[np.float64]]) -> dict[str, float]:
-    """The mean of each metric."""
-    return {name: float(np.mean(values)) for name, values in metrics.items()}
+    """The mean of each metric over the episodes that have it; NaN where none has."""
+    return {name: _mean(values[~np.isnan(values)]) for name, values in metrics.items()}
+
+
+def _mean(values: npt.NDArray[np.float64]) -> float:
+    return float(values.mean()) if values.size else float("nan")
 
 
 def bootstrap(
@@ -166,9 +174,16 @@ def bootstrap(
         ).items():
             resampled.setdefault(name, []).append(value)
     return {
-        name: Interval(value, *map(float, np.percentile(resampled[name], [2.5, 97.5])))
+        name: Interval(value, *_middle(np.array(resampled[name])))
         for name, value in aggregate(metrics).items()
     }
+
+
+def _middle(resampled: npt.NDArray[np.float64]) -> tuple[float, float]:
+    """The ends of the middle 95 % of the scores that there are."""
+    known = resampled[~np.isnan(resampled)]
+    low, high = np.percentile(known, [2.5, 97.5]) if known.size else (np.nan, np.nan)
+    return float(low), float(high)
 
 
 def _with_return(aggregate: Aggregate) -> Aggregate:

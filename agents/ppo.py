@@ -145,9 +145,11 @@ class PPO(LanguageAgent):
                     "time/tokens_per_s": steps / (time.perf_counter() - began),
                 }
                 log.record(self.num_timesteps, numbers)
+                # The callback comes first: what it records is then there up to any checkpoint.
+                stop = callback is not None and callback(self) is False
                 if fresh and folder is not None:
                     self.save(folder / "checkpoint")
-                if callback is not None and callback(self) is False:
+                if stop:
                     break
         return self
 

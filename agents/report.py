@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -82,7 +83,10 @@ def save_results(
     points: Sequence[Point],
     facts: Mapping[str, Any],
 ) -> None:
-    """Write settings, scores with intervals, and the learning curve as JSON."""
+    """Write settings, scores with intervals, and the learning curve as JSON.
+
+    A number that is not finite becomes null.
+    """
     content = {
         "settings": settings,
         **facts,
@@ -93,4 +97,14 @@ def save_results(
         "episodes": {label: len(result.examples) for label, result in rows.items()},
         "curve": [{"timesteps": p.timesteps, **p.score._asdict()} for p in points],
     }
-    write_atomically(path, (json.dumps(content, indent=2, default=str) + "\n").encode())
+    text = json.dumps(_strict(content), indent=2, default=str, allow_nan=False)
+    write_atomically(path, (text + "\n").encode())
+
+
+def _strict(value: Any) -> Any:
+    """The same with None for NaN and infinities, which JSON has not."""
+    if isinstance(value, dict):
+        return {key: _strict(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_strict(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -57,20 +57,6 @@ def generalised_advantages(
     return advantages_ET
 
 
-def discounted_returns(
-    rewards_ET: Floats, lengths_E: npt.NDArray[np.integer], bootstrap_E: Floats, gamma: float
-) -> Floats:
-    """Discounted sums of the rewards from each step on, (E, T).
-
-    >>> discounted_returns(np.array([[0.0, 1.0]]), np.array([2]), np.zeros(1), gamma=0.5)
-    array([[0.5, 1. ]])
-    """
-    no_values_ET = np.zeros_like(rewards_ET)
-    return generalised_advantages(
-        rewards_ET, no_values_ET, lengths_E, bootstrap_E, gamma=gamma, lam=1.0
-    )
-
-
 def normalised(values: Floats) -> Floats:
     """Shifted to mean 0 and scaled to standard deviation 1; only shifted if they are all equal."""
     scaled: Floats = (values - values.mean()) / (values.std() + 1e-8)

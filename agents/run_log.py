@@ -62,7 +62,9 @@ class RunLog:
 
             self.folder.mkdir(parents=True, exist_ok=True)
             keep_lines(self.folder / METRICS, "step", self._start)
-            self._writer = SummaryWriter(log_dir=str(self.folder / "tensorboard"))
+            self._writer = SummaryWriter(
+                log_dir=str(self.folder / "tensorboard"), purge_step=self._start + 1
+            )
         if self._progress and sys.stderr.isatty():
             self._bar = Progress(
                 TextColumn("{task.description}"),
@@ -118,10 +120,14 @@ class RunLog:
 
 
 def keep_lines(path: Path, key: str, last: int) -> list[dict[str, Any]]:
-    """Drop the lines of a JSON Lines file whose `key` is above `last`; the others."""
+    """Drop the lines of a JSON Lines file whose `key` is above `last`; the others.
+
+    A last line without its end was cut off when its writer was killed, and is dropped too.
+    """
     if not path.exists():
         return []
-    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    text = path.read_text(encoding="utf-8")
+    lines = [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
     kept = [line for line in lines if line[key] <= last]
     write_atomically(path, "".join(json.dumps(line) + "\n" for line in kept).encode())
     return kept

@@ -8,25 +8,41 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import tyro
+from gymnasium.vector import AutoresetMode
 
 from agents.agent import LanguageAgent
 from agents.baselines import ExpertAgent, RandomAgent
 from agents.behaviour_cloning import BCConfig, BehaviourCloning
-from agents.environment import Contract
-from agents.errors import AgentError
+from agents.checkpoint import INDEX, write_atomically
+from agents.environment import Contract, make_env
+from agents.errors import AgentError, TrainingDiverged
 from agents.evaluation import Interval, Predictor, Result, evaluate
+from agents.models.actor_critic import ActorCritic
 from agents.models.backbone import PRESETS
 from agents.ppo import PPO, PPOConfig
 from agents.report import Point, save_curve, save_results, table
 from agents.run_log import keep_lines
+from textenvs.errors import TextEnvsError
 
 CURVE = "curve.jsonl"
+SETTINGS = "settings.json"
+NOT_OPTIONS = {
+    "split": "a run trains on train, validates on validation and tests on test",
+    "seed": "use --seed",
+    "num_envs": "use --num-envs",
+    "episodes": "use --validation-episodes and --test-episodes",
+    "deterministic": "scores are of the likeliest actions",
+    "autoreset_mode": "each algorithm sets its own",
+}
+"""What is no option of an environment here -> why not."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +76,7 @@ class Settings:
         """The keyword arguments for `gymnasium.make`.
 
         Raises:
-            AgentError: `env_kwargs` is not a JSON object.
+            AgentError: `env_kwargs` is not a JSON object, or holds what is set elsewhere.
         """
         try:
             options = json.loads(self.env_kwargs)
@@ -68,6 +84,8 @@ class Settings:
             raise AgentError(f"--env-kwargs is not JSON: {error}") from error
         if not isinstance(options, dict):
             raise AgentError(f"--env-kwargs is {self.env_kwargs}; expected a JSON object")
+        for name in options.keys() & NOT_OPTIONS.keys():
+            raise AgentError(f"--env-kwargs cannot have {name!r}: {NOT_OPTIONS[name]}")
         tokenizer = self.tokenizer
         if tokenizer is None and self.model not in PRESETS and "tokenizer" not in options:
             tokenizer = self.model
@@ -102,6 +120,9 @@ class TrainPPO(Settings):
 class Ladder:
     """Scores agents on the same examples of the validation and the test split.
 
+    It holds an environment of each split, so that what environments share (the encoded examples)
+    is made once in a run, and a split that is missing is known before training.
+
     Args:
         settings: of the run.
     """
@@ -110,6 +131,10 @@ class Ladder:
         """Nothing is scored yet."""
         self.settings = settings
         self.options = settings.environment_options()
+        self._kept = [
+            make_env(settings.env, 1, AutoresetMode.DISABLED, **split, **self.options)
+            for split in ({}, {"split": "validation"}, {"split": "test"})
+        ]
         self.test: dict[str, Result] = {}
         self.validation: dict[str, Result] = {}
         self.points: list[Point] = []
@@ -125,8 +150,7 @@ class Ladder:
         )
 
     def score(self, label: str, agent: Predictor) -> Result:
-        """Score on both splits and keep the results under a label."""
-        self.validation[label] = self.validate(agent)
+        """Score on the test split and keep the result under a label."""
         self.test[label] = evaluate(
             agent,
             self.settings.env,
@@ -140,10 +164,15 @@ class Ladder:
         )
         return result
 
+    def score_both(self, label: str, agent: Predictor) -> None:
+        """Score on the validation split too, for a line across the learning curve."""
+        self.validation[label] = self.validate(agent)
+        self.score(label, agent)
+
     def baselines(self, contract: Contract) -> None:
         """Score random actions and the expert."""
-        self.score("random", RandomAgent(contract.n_actions, self.settings.seed))
-        self.score("expert", ExpertAgent())
+        self.score_both("random", RandomAgent(contract.n_actions, self.settings.seed))
+        self.score_both("expert", ExpertAgent())
 
     def add_point(self, agent: LanguageAgent) -> None:
         """Add the agent's validation score to the learning curve, and to curve.jsonl."""
@@ -168,7 +197,8 @@ class Ladder:
         episodes = len(rows["expert"].examples)
         print()
         print(table(rows, f"{settings.env}, test split, {episodes} episodes, 95 % intervals"))
-        lines = {label: self.validation[label].score for label in order if label != "PPO"}
+        drawn = [label for label in order if label in self.validation]
+        lines = {label: self.validation[label].score for label in drawn}
         title = f"{type(agent).__name__} on {settings.env}, validation split"
         save_curve(out / "curve.png", self.points, lines, title, score_name)
         facts = {
@@ -179,6 +209,41 @@ class Ladder:
         }
         save_results(out / "results.json", dataclasses.asdict(settings), rows, self.points, facts)
         print(f"\nin {out}: checkpoint, curve.png, results.json, metrics.jsonl, tensorboard")
+
+
+def begin(settings: Settings, resume: bool = False) -> None:
+    """Record a new run's settings in its folder, or check that a resumed run has the same.
+
+    A new run takes the folder over: an older run's checkpoints there are no longer to be resumed.
+
+    Raises:
+        AgentError: there is no run to resume, or it had other settings; says which.
+    """
+    path = settings.out / SETTINGS
+    text = json.dumps(dataclasses.asdict(settings), indent=2, default=str) + "\n"
+    if not resume:
+        settings.out.mkdir(parents=True, exist_ok=True)
+        for folder in (settings.out / "checkpoint", settings.out / "clone" / "checkpoint"):
+            (folder / INDEX).unlink(missing_ok=True)
+        write_atomically(path, text.encode())
+        return
+    try:
+        before = _flat(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise AgentError(f"no run to resume in {settings.out}: it has no {SETTINGS}") from None
+    now = _flat(json.loads(text))
+    changes = [
+        f"{name} was {before.get(name)} and is {now.get(name)}"
+        for name in sorted(before.keys() | now.keys())
+        if name not in ("resume", "out", "device") and before.get(name) != now.get(name)
+    ]
+    if changes:
+        raise AgentError(f"cannot resume {settings.out} with other settings: {'; '.join(changes)}")
+
+
+def _flat(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings with the algorithm's among them."""
+    return {**settings, **settings.get("config", {}), "config": None}
 
 
 def clone(settings: Settings, config: BCConfig, folder: Path, ladder: Ladder) -> BehaviourCloning:
@@ -200,33 +265,39 @@ def train_bc(settings: TrainBC) -> None:
     """Clone the expert and report."""
     began = time.perf_counter()
     ladder = Ladder(settings)
+    begin(settings)
     agent = clone(settings, settings.config, settings.out, ladder)
     seconds = time.perf_counter() - began
     (settings.out / CURVE).unlink(missing_ok=True)
     ladder.add_point(agent)
     ladder.baselines(agent.contract)
-    ladder.score("cloned", agent)
+    ladder.score_both("cloned", agent)
     ladder.report(agent, seconds)
 
 
 def train_ppo(settings: TrainPPO) -> None:
     """Clone a start, improve it by PPO, and report."""
     ladder = Ladder(settings)
+    begin(settings, settings.resume)
     began = time.perf_counter()
-    start: LanguageAgent | None = None
+    model: str | ActorCritic = settings.model
+    cloned = 0.0
     if settings.clone_episodes:
         folder = settings.out / "clone"
-        if settings.resume and (folder / "checkpoint").exists():
+        if settings.resume and (folder / "checkpoint" / INDEX).exists():
             start = BehaviourCloning.load(folder / "checkpoint", device=settings.device)
+            if start.num_timesteps < start.leg_end:
+                start.learn(run_dir=folder)
         else:
             config = BCConfig(episodes=settings.clone_episodes, epochs=settings.clone_epochs)
             start = clone(settings, config, folder, ladder)
-    cloned = time.perf_counter() - began
-    if start is not None:
-        ladder.score("cloned", start)
+        cloned = time.perf_counter() - began
+        ladder.score_both("cloned", start)
+        model = start.model
+        del start
 
     total: int | None = settings.total_timesteps
-    if settings.resume and (settings.out / "checkpoint").exists():
+    if settings.resume and (settings.out / "checkpoint" / INDEX).exists():
         agent = PPO.load(settings.out / "checkpoint", device=settings.device)
         ladder.recall_points(agent)
         total = None
@@ -234,7 +305,7 @@ def train_ppo(settings: TrainPPO) -> None:
         agent = PPO(
             settings.env,
             settings.config,
-            model=settings.model if start is None else start.model,
+            model=model,
             seed=settings.seed,
             device=settings.device,
             env_kwargs=ladder.options,
@@ -248,7 +319,8 @@ def train_ppo(settings: TrainPPO) -> None:
             ladder.add_point(current)
 
     began = time.perf_counter()
-    agent.learn(total, callback=validate, run_dir=settings.out)
+    if total is not None or agent.num_timesteps < agent.leg_end:
+        agent.learn(total, callback=validate, run_dir=settings.out)
     seconds = cloned + time.perf_counter() - began
     agent.save(settings.out / "checkpoint")
     if ladder.points[-1].timesteps != agent.num_timesteps:
@@ -265,10 +337,14 @@ def main() -> None:
         description=__doc__,
         config=(tyro.conf.OmitArgPrefixes,),
     )
-    if isinstance(settings, TrainPPO):
-        train_ppo(settings)
-    else:
-        train_bc(settings)
+    try:
+        if isinstance(settings, TrainPPO):
+            train_ppo(settings)
+        else:
+            train_bc(settings)
+    except (AgentError, TrainingDiverged, TextEnvsError, gymnasium.error.Error) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-# Examples share two cores with everything else here: their time says nothing.
+# Tests may share their cores with anything: the time that an example takes says nothing.
 settings.register_profile("textenvs", deadline=None)
 settings.load_profile("textenvs")
 

@@ -46,8 +46,7 @@ class ActorCritic(nn.Module):
         self.register_buffer("action_tokens", action_tokens_A.long(), persistent=False)
         self._acts_on_all_tokens = torch.equal(self.action_tokens, torch.arange(rows))
         self.value_head = nn.Sequential(nn.Linear(width, width), nn.Tanh(), nn.Linear(width, 1))
-        for name, parameter in self.value_head[-1].named_parameters():
-            del name
+        for parameter in self.value_head[-1].parameters():
             nn.init.zeros_(parameter)
         self._counted = list(self.parameters())
         self._uncounted_changes = 0

@@ -8,8 +8,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, PreTrainedModel
 from transformers.configuration_utils import PretrainedConfig
 
@@ -18,16 +20,14 @@ from agents.models.copying import begin_with_copying
 
 logger = logging.getLogger(__name__)
 
-EmbeddingRows = int
-Positions = int
+FOREIGN = ("auto_map", "attn_implementation", "experts_implementation", "quantization_config")
+"""Entries of a config that name code to run or packages to import; dropped from checkpoints."""
 
 
-def _llama(
-    layers: int, width: int, heads: int
-) -> Callable[[EmbeddingRows, Positions], LlamaConfig]:
+def _llama(layers: int, width: int, heads: int) -> Callable[[int, int], LlamaConfig]:
     """A small Llama, which `begin_with_copying` can give its first weights."""
 
-    def config(vocab_size: EmbeddingRows, max_tokens: Positions) -> LlamaConfig:
+    def config(vocab_size: int, max_tokens: int) -> LlamaConfig:
         return LlamaConfig(
             vocab_size=vocab_size,
             max_position_embeddings=max_tokens,
@@ -45,11 +45,11 @@ def _llama(
     return config
 
 
-PRESETS: dict[str, Callable[[EmbeddingRows, Positions], PretrainedConfig]] = {
+PRESETS: dict[str, Callable[[int, int], PretrainedConfig]] = {
     "tiny": _llama(layers=2, width=128, heads=4),
     "small": _llama(layers=4, width=256, heads=8),
 }
-"""Models built from a config with the environment's vocabulary: name -> config."""
+"""Models built from a config for an environment's vocab_size and max_tokens: name -> config."""
 
 
 def load_backbone(
@@ -86,14 +86,35 @@ def backbone_from_config(config: dict[str, object]) -> PreTrainedModel:
     """An untrained model of the architecture that a checkpoint's JSON names; runs no foreign code.
 
     Raises:
-        ModelError: transformers knows no such causal LM.
+        ModelError: transformers knows no such causal LM, or cannot build it from these numbers.
     """
-    safe = {key: value for key, value in config.items() if key != "auto_map"}
+    safe = _without_foreign(config)
     try:
         parsed = AutoConfig.for_model(**safe)
         return AutoModelForCausalLM.from_config(parsed, trust_remote_code=False)
-    except (KeyError, ValueError) as error:
+    except (
+        ArithmeticError,
+        AssertionError,
+        AttributeError,
+        ImportError,
+        LookupError,
+        RuntimeError,
+        StrictDataclassError,
+        TypeError,
+        ValueError,
+    ) as error:
         raise ModelError(f"cannot build a causal LM from the config {safe}: {error}") from error
+
+
+def _without_foreign(value: Any) -> Any:
+    """JSON without the entries that `FOREIGN` and private names stand for, at any depth."""
+    if isinstance(value, dict):
+        return {
+            key: _without_foreign(each)
+            for key, each in value.items()
+            if key not in FOREIGN and not key.startswith("_")
+        }
+    return [_without_foreign(each) for each in value] if isinstance(value, list) else value
 
 
 def _from_pretrained(name: str | Path) -> PreTrainedModel:

@@ -114,6 +114,12 @@ def test_a_model_with_too_small_a_vocabulary_grows(caplog: pytest.LogCaptureFixt
     agent.learn(16, progress_bar=False)
 
 
+def test_a_model_with_a_larger_vocabulary_is_used_as_it_is() -> None:
+    agent = PPO("OneSkill-v0", CONFIG, model=gpt2(vocab_size=50), env_kwargs=OPTIONS)
+    assert agent.model.backbone.get_input_embeddings().weight.shape[0] == 50
+    agent.learn(16, progress_bar=False)
+
+
 def test_a_model_with_too_few_positions_is_refused() -> None:
     with pytest.raises(ModelError, match="has 8 positions, but the environment's prefixes have up"):
         PPO("OneSkill-v0", CONFIG, model=gpt2(n_positions=8), env_kwargs=OPTIONS)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pickle
 from pathlib import Path
+from typing import IO
 
 import one_skill  # noqa: F401  registers its id
 import pytest
 import torch
 
-from agents import PPO, AgentError, BehaviourCloning, CheckpointError, PPOConfig
-from agents.agent import weights
+from agents import PPO, AgentError, BehaviourCloning, CheckpointError, ModelError, PPOConfig
+from agents.agent import FACTS, weights
 from agents.checkpoint import INDEX, load_checkpoint, save_checkpoint
+from agents.models.backbone import _without_foreign
 
 OPTIONS = {"answers": 2}
 CONFIG = PPOConfig(steps=16, num_envs=2, epochs=1)
@@ -83,6 +86,56 @@ def test_a_save_that_dies_leaves_the_previous_checkpoint(
     assert {float(tensors[part]["x"]) for part in parts} == {float(facts["n"])} == {3.0}
 
 
+@pytest.mark.parametrize("writes", range(3))
+def test_a_full_disk_leaves_the_previous_checkpoint(
+    writes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = {"model": {"x": torch.tensor([1.0])}, "optimizer": {"x": torch.tensor([1.0])}}
+    save_checkpoint(tmp_path, {"n": 1}, parts)
+    fdopen, opened = os.fdopen, []
+
+    def full(descriptor: int, mode: str) -> object:
+        file = fdopen(descriptor, mode)
+        opened.append(file)
+        if len(opened) <= writes:
+            return file
+        return FullDisk(file)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fdopen", full)
+        with pytest.raises(OSError, match="No space left"):
+            save_checkpoint(tmp_path, {"n": 2}, parts)
+    assert load_checkpoint(tmp_path)[0]["n"] == 1
+    assert not list(tmp_path.glob(".*"))
+
+
+class FullDisk:
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file = file
+
+    def __enter__(self) -> FullDisk:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.file.close()
+
+    def write(self, content: bytes) -> None:
+        self.file.write(content[:10])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_save_clears_up_after_one_that_was_killed(tmp_path: Path) -> None:
+    (tmp_path / ".model-1.safetensors.abc.tmp").write_bytes(b"half")
+    save_checkpoint(tmp_path, {}, {})
+    assert [path.name for path in tmp_path.iterdir()] == [INDEX]
+
+
+def test_files_have_the_usual_permissions(tmp_path: Path) -> None:
+    (tmp_path / "usual").touch()
+    save_checkpoint(tmp_path, {}, {})
+    assert (tmp_path / INDEX).stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
 def test_a_save_leaves_no_old_files(tmp_path: Path) -> None:
     agent = trained()
     for _ in range(3):
@@ -142,8 +195,75 @@ def test_files_outside_the_folder_and_module_ids_are_refused(tmp_path: Path) -> 
 def test_remote_code_in_a_backbone_config_is_ignored(tmp_path: Path) -> None:
     trained().save(tmp_path)
     backbone = json.loads((tmp_path / INDEX).read_text())["backbone"]
-    edit(tmp_path, backbone=backbone | {"auto_map": {"AutoModelForCausalLM": "evil.Evil"}})
-    assert type(PPO.load(tmp_path).model.backbone).__name__ == "LlamaForCausalLM"
+    foreign = {
+        "auto_map": {"AutoModelForCausalLM": "evil.Evil"},
+        "attn_implementation": "evil/kernel",
+        "_attn_implementation": "evil/kernel",
+        "_attn_implementation_internal": "evil/kernel",
+        "experts_implementation": "evil/kernel",
+        "quantization_config": {"quant_method": "evil"},
+    }
+    edit(tmp_path, backbone=backbone | foreign)
+    loaded = PPO.load(tmp_path).model.backbone
+    assert type(loaded).__name__ == "LlamaForCausalLM"
+    assert "evil" not in str(loaded.config)
+    nested = [{"text_config": foreign | {"layers": 2}}]
+    assert _without_foreign(nested) == [{"text_config": {"layers": 2}}]
+
+
+@pytest.mark.parametrize("without", [True, False])
+@pytest.mark.parametrize("fact", [*FACTS, "files"])
+def test_damaged_facts_are_named(fact: str, without: bool, tmp_path: Path) -> None:
+    trained().save(tmp_path)
+    index = json.loads((tmp_path / INDEX).read_text())
+    index[fact] = 1.5
+    if without:
+        del index[fact]
+    (tmp_path / INDEX).write_text(json.dumps(index))
+    with pytest.raises(CheckpointError, match=fact):
+        PPO.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "backbone",
+    [
+        {},
+        {"model_type": 3},
+        {"model_type": ["llama"]},
+        {"model_type": "nonesuch"},
+        {"model_type": "llama", "hidden_size": "wide"},
+        {"model_type": "llama", "num_attention_heads": 0},
+        {"model_type": "llama", "hidden_act": "nonesuch"},
+        {"model_type": "llama", "vocab_size": -1},
+    ],
+)
+def test_a_damaged_backbone_is_named(backbone: dict[str, object], tmp_path: Path) -> None:
+    trained().save(tmp_path)
+    edit(tmp_path, backbone=backbone)
+    with pytest.raises(ModelError, match="cannot build a causal LM from the config"):
+        PPO.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"action_tokens": []}, {"action_tokens": ["a"]}, {"vocab_size": "many"}]
+)
+def test_a_damaged_contract_is_named(changes: dict[str, object], tmp_path: Path) -> None:
+    trained().save(tmp_path)
+    contract = json.loads((tmp_path / INDEX).read_text())["contract"]
+    edit(tmp_path, contract=contract | changes)
+    with pytest.raises(CheckpointError, match="another version"):
+        PPO.load(tmp_path)
+
+
+def test_a_missing_part_is_named(tmp_path: Path) -> None:
+    trained().save(tmp_path)
+    files = json.loads((tmp_path / INDEX).read_text())["files"]
+    edit(tmp_path, files={"model": files["model"]})
+    with pytest.raises(CheckpointError, match="no fitting optimizer state"):
+        PPO.load(tmp_path)
+    edit(tmp_path, files={"optimizer": files["optimizer"]})
+    with pytest.raises(CheckpointError, match="do not fit the model"):
+        PPO.load(tmp_path)
 
 
 def test_weights_that_do_not_fit_are_named(tmp_path: Path) -> None:

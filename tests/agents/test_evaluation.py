@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import one_skill
 import pytest
 
 from agents import PPO, AgentError, ExpertAgent, PPOConfig, RandomAgent, evaluate
+from agents.environment import Contract, check_same_contract
 from agents.evaluation import bootstrap, mean_of_each
+from agents.report import Point, save_results
 
 OPTIONS = {"answers": 3, "fewest": 1, "examples": 40}
 
@@ -49,6 +54,31 @@ def test_some_examples_are_spread_over_the_split() -> None:
     assert result.examples.tolist() == [0, 10, 20, 30]
     with pytest.raises(AgentError, match="episodes is 0"):
         evaluate(RandomAgent(8), "OneSkill-v0", episodes=0, **OPTIONS)
+
+
+def test_an_agent_for_another_environment_is_refused() -> None:
+    agent = PPO("OneSkill-v0", PPOConfig(num_envs=2), env_kwargs=OPTIONS)
+    with pytest.raises(AgentError, match="environment's vocab_size is 12, but the agent was made"):
+        evaluate(agent, "OneSkill-v0", words=9, **OPTIONS)
+
+
+def test_the_first_other_action_is_named() -> None:
+    options = {"pad_token_id": 0, "vocab_size": 9, "max_tokens": 5}
+    made_for = Contract(action_tokens=(3, 4, 5), **options)
+    with pytest.raises(AgentError, match=r"action_tokens\[1\] is 7, but the agent was made for 4"):
+        check_same_contract(Contract(action_tokens=(3, 7, 8), **options), made_for)
+    with pytest.raises(AgentError, match="has 2 action_tokens, but the agent was made for 3"):
+        check_same_contract(Contract(action_tokens=(3, 7), **options), made_for)
+
+
+def test_episodes_without_a_metric_do_not_count_for_it(tmp_path: Path) -> None:
+    metrics = {"some": np.array([1.0, np.nan, 3.0]), "none": np.full(3, np.nan)}
+    scores = bootstrap(metrics, mean_of_each, 0)
+    assert scores["some"] == (2, 1, 3)
+    assert np.isnan(scores["none"]).all()
+    save_results(tmp_path / "results.json", {}, {}, [Point(5, scores["none"])], {})
+    curve = json.loads((tmp_path / "results.json").read_text())["curve"]
+    assert curve == [{"timesteps": 5, "value": None, "low": None, "high": None}]
 
 
 def test_an_expert_without_an_environment_says_what_to_do() -> None:

@@ -140,6 +140,43 @@ def test_a_loss_that_is_nan_stops_training_and_leaves_the_checkpoint(
     assert same_weights(algorithm.load(tmp_path / "checkpoint"), good)
 
 
+def test_a_gradient_that_is_nan_is_named() -> None:
+    agent = PPO("OneSkill-v0", QUICK, env_kwargs=TASK)
+    before = {name: tensor.clone() for name, tensor in weights(agent.model).items()}
+    agent.model.value_head[-1].bias.register_hook(lambda gradient: gradient * float("nan"))
+    with pytest.raises(TrainingDiverged, match="step 0: the gradient is not finite"):
+        agent.learn(100, progress_bar=False)
+    assert all(torch.equal(t, before[name]) for name, t in weights(agent.model).items())
+
+
+def test_a_policy_that_is_nan_is_named() -> None:
+    agent = PPO("OneSkill-v0", QUICK, env_kwargs=TASK)
+    with torch.no_grad():
+        agent.model.backbone.get_output_embeddings().weight.fill_(float("nan"))
+    with pytest.raises(TrainingDiverged, match="step 0: the policy is not finite") as caught:
+        agent.learn(100, progress_bar=False)
+    with np.load(caught.value.batch_path) as batch:
+        assert len(batch["observations"]) == 4
+
+
+def test_a_native_vector_environment_resumes_to_the_same_bytes(tmp_path: Path) -> None:
+    def agent() -> PPO:
+        return PPO("TextNER-v0", QUICK, seed=1, env_kwargs={"size": 200})
+
+    whole, again = (agent().learn(300, progress_bar=False) for _ in range(2))
+    assert same_weights(whole, again)
+
+    def interrupt(agent: PPO) -> None:
+        if agent.iteration == 3:
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        agent().learn(300, progress_bar=False, callback=interrupt, run_dir=tmp_path)
+    resumed = PPO.load(tmp_path / "checkpoint").learn(progress_bar=False)
+    assert resumed.num_timesteps == whole.num_timesteps
+    assert same_weights(resumed, whole)
+
+
 def test_a_callback_can_end_the_training() -> None:
     agent = PPO("OneSkill-v0", QUICK, env_kwargs=TASK)
     agent.learn(10_000, progress_bar=False, callback=lambda agent: False)

@@ -12,7 +12,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from agents import PPO, PPOConfig
 from agents.batching import evaluate, make_batch, minibatches
 from agents.environment import make_env, prefix_lengths, read_contract
-from agents.episodes import Episode, total_steps, unpack
+from agents.episodes import Episode, StepLog, total_steps, unpack
 from agents.ppo import advantages_and_returns, make_targets, ppo_loss
 from agents.rollout import Choose, Collector, play_examples
 
@@ -146,3 +146,17 @@ def test_minibatches_hold_every_episode_once_within_the_budget() -> None:
         assert len(group) == 1 or longest * len(group) <= 80
     again = list(minibatches(episodes, 80, np.random.default_rng(0)))
     assert [g.tolist() for g in groups] == [g.tolist() for g in again]
+
+
+def test_the_log_forgets_finished_episodes_and_keeps_running_ones() -> None:
+    log, rng = StepLog(3), np.random.default_rng(0)
+    begun_S, most = np.zeros(3, int), 0
+    for step in range(500):
+        log.append(step=np.full(3, step))
+        for slot in np.flatnonzero(rng.random(3) < 0.2):
+            assert log.cut(slot)["step"].tolist() == list(range(begun_S[slot], step + 1))
+            begun_S[slot] = step + 1
+        log.forget_finished()
+        most = max(most, step + 1 - int(begun_S.min()))
+        assert log.rows <= 2 * most
+        assert log.running_S.tolist() == (begun_S <= step).tolist()

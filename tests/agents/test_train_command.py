@@ -7,9 +7,12 @@ from pathlib import Path
 
 import one_skill  # noqa: F401  registers its id
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from agents import AgentError, BCConfig, PPOConfig
-from agents.train import Settings, TrainBC, TrainPPO, main, train_bc, train_ppo
+from agents import PPO, AgentError, BCConfig, BehaviourCloning, PPOConfig
+from agents.checkpoint import INDEX, save_checkpoint
+from agents.run_log import keep_lines
+from agents.train import Ladder, Settings, TrainBC, TrainPPO, begin, main, train_bc, train_ppo
 
 OPTIONS = '{"answers": 2, "noise": 2, "words": 5, "examples": 40}'
 
@@ -65,6 +68,93 @@ def test_an_interrupted_run_resumes_to_the_same_scores(
         for run in ("whole", "part")
     ]
     assert steps[0] == steps[1]
+    events = EventAccumulator(str(tmp_path / "part" / "tensorboard")).Reload()
+    assert [event.step for event in events.Scalars("rollout/reward")] == steps[0]
+
+
+@pytest.mark.parametrize("moment", ["clone", "cloned", "scoring"])
+def test_a_run_that_was_killed_elsewhere_resumes_to_the_same_scores(
+    moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, part = tmp_path / "whole", tmp_path / "part"
+    train_ppo(ppo_run(whole, clone_epochs=2))
+    with monkeypatch.context() as patch:
+        if moment == "clone":
+            killed_before(patch, BehaviourCloning, "_epoch", call=2)
+        elif moment == "cloned":
+            killed_before(patch, PPO, "learn", call=1)
+        else:
+            killed_before(patch, Ladder, "score", call=4)
+        with pytest.raises(KeyboardInterrupt):
+            train_ppo(ppo_run(part, clone_epochs=2))
+    train_ppo(ppo_run(part, clone_epochs=2, resume=True))
+    results = [json.loads((run / "results.json").read_text()) for run in (whole, part)]
+    assert results[0]["scores"] == results[1]["scores"]
+    assert results[0]["curve"] == results[1]["curve"]
+
+
+def killed_before(patch: pytest.MonkeyPatch, owner: type, name: str, call: int) -> None:
+    method, calls = getattr(owner, name), []
+
+    def killed(*args: object, **kwargs: object) -> object:
+        calls.append(name)
+        if len(calls) == call:
+            raise KeyboardInterrupt
+        return method(*args, **kwargs)
+
+    patch.setattr(owner, name, killed)
+
+
+def test_a_run_is_resumed_with_its_own_settings_only(tmp_path: Path) -> None:
+    with pytest.raises(AgentError, match=r"no run to resume in .*: it has no settings\.json"):
+        train_ppo(ppo_run(tmp_path, resume=True))
+    begin(ppo_run(tmp_path))
+    begin(ppo_run(tmp_path, device="cpu", resume=True), resume=True)
+    config = PPOConfig(num_envs=4, steps=32, checkpoint_every=2)
+    with pytest.raises(AgentError, match="other settings: seed was 0 and is 1; steps was 64 and"):
+        train_ppo(ppo_run(tmp_path, resume=True, seed=1, config=config))
+
+
+def test_a_new_run_does_not_leave_an_older_ones_checkpoint_to_resume(tmp_path: Path) -> None:
+    for folder in ("checkpoint", "clone/checkpoint"):
+        save_checkpoint(tmp_path / folder, {}, {})
+    begin(ppo_run(tmp_path))
+    assert not list(tmp_path.rglob(INDEX))
+
+
+def test_a_line_cut_off_by_a_kill_is_dropped(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"step": 1}\n{"step": 2}\n{"step": 3, "x')
+    assert keep_lines(path, "step", 5) == [{"step": 1}, {"step": 2}]
+    path.write_text('{"st')
+    assert keep_lines(path, "step", 5) == []
+    assert path.read_text() == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--env OneSkull-v0", "OneSkull"),
+        ("--env TextQA-v0 --dataset /nowhere.json", "nowhere.json"),
+        ('--env OneSkill-v0 --env-kwargs {"seed":1}', "use --seed"),
+        ("--env TextQA-v0 --reward nonesuch", "nonesuch"),
+    ],
+)
+def test_mistakes_on_the_command_line_are_told_without_a_traceback(
+    arguments: str,
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    command = f"train ppo --clone-episodes 0 --out {tmp_path} {arguments}"
+    monkeypatch.setattr("sys.argv", command.split())
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 1
+    told = capsys.readouterr().err
+    assert told.startswith("error: ")
+    assert message in told
 
 
 def interrupt_at(iteration: int, patch: pytest.MonkeyPatch) -> None:
@@ -115,3 +205,5 @@ def test_environment_options_are_read_and_checked() -> None:
         Settings(env_kwargs="{").environment_options()
     with pytest.raises(AgentError, match="expected a JSON object"):
         Settings(env_kwargs="[]").environment_options()
+    with pytest.raises(AgentError, match="cannot have 'seed': use --seed"):
+        Settings(env_kwargs='{"seed": 1}').environment_options()

@@ -194,7 +194,7 @@ class SourceTask(Task, Generic[E]):
 
     @abstractmethod
     def _encode(self, index: int, example: E) -> NDArray[np.int32]:
-        """An example as a row; counts in `_reasons` what falls short."""
+        """An example as a row; counts what falls short by `_falls_short`."""
 
 
 class _First(Sequence[E]):

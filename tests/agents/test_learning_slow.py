@@ -1,0 +1,18 @@
+"""What takes minutes to learn."""
+
+from __future__ import annotations
+
+import pytest
+
+from agents import PPO, BCConfig, BehaviourCloning, evaluate
+
+
+@pytest.mark.slow
+def test_ppo_improves_on_a_short_clone_on_held_out_questions() -> None:
+    clone = BehaviourCloning("TextQA-v0", BCConfig(episodes=300))
+    clone.learn(progress_bar=False)
+    start = evaluate(clone, "TextQA-v0", split="test").score
+    agent = PPO("TextQA-v0", model=clone.model)
+    agent.learn(120_000, progress_bar=False)
+    end = evaluate(agent, "TextQA-v0", split="test").score
+    assert end.low > start.high
