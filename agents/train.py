@@ -30,7 +30,6 @@ from agents.models.backbone import PRESETS
 from agents.ppo import PPO, PPOConfig
 from agents.report import Point, save_curve, save_results, table
 from agents.run_log import keep_lines
-from textenvs.errors import TextEnvsError
 
 CURVE = "curve.jsonl"
 SETTINGS = "settings.json"
@@ -342,7 +341,7 @@ def main() -> None:
             train_ppo(settings)
         else:
             train_bc(settings)
-    except (AgentError, TrainingDiverged, TextEnvsError, gymnasium.error.Error) as error:
+    except (AgentError, TrainingDiverged, gymnasium.error.Error) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+import gymnasium.error
 
-class TextEnvsError(ValueError):
-    """Base of every error that textenvs raises for bad input."""
+
+class TextEnvsError(gymnasium.error.Error, ValueError):
+    """Base of every error that textenvs raises for bad input; one of Gymnasium's, too."""
 
 
 class DatasetError(TextEnvsError):
