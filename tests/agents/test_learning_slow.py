@@ -8,11 +8,11 @@ from agents import PPO, BCConfig, BehaviourCloning, evaluate
 
 
 @pytest.mark.slow
-def test_ppo_improves_on_a_short_clone_on_held_out_questions() -> None:
-    clone = BehaviourCloning("TextQA-v0", BCConfig(episodes=300))
+def test_ppo_improves_on_a_short_clone_on_held_out_sentences() -> None:
+    clone = BehaviourCloning("TextNER-v0", BCConfig(episodes=300))
     clone.learn(progress_bar=False)
-    start = evaluate(clone, "TextQA-v0", split="test").score
-    agent = PPO("TextQA-v0", model=clone.model)
-    agent.learn(120_000, progress_bar=False)
-    end = evaluate(agent, "TextQA-v0", split="test").score
-    assert end.low > start.high
+    start = evaluate(clone, "TextNER-v0", split="test").score
+    agent = PPO("TextNER-v0", model=clone.model)
+    agent.learn(60_000, progress_bar=False)
+    end = evaluate(agent, "TextNER-v0", split="test").score
+    assert end.low > start.high + 0.05
