@@ -26,7 +26,7 @@ from agents.environment import Contract, make_env
 from agents.errors import AgentError, TrainingDiverged
 from agents.evaluation import Interval, Predictor, Result, evaluate
 from agents.models.actor_critic import ActorCritic
-from agents.models.backbone import PRESETS
+from agents.models.backbone import PRESETS, check_not_misspelt
 from agents.ppo import PPO, PPOConfig
 from agents.report import Point, save_curve, save_results, table
 from agents.run_log import keep_lines
@@ -86,6 +86,7 @@ class Settings:
         for name in options.keys() & NOT_OPTIONS.keys():
             raise AgentError(f"--env-kwargs cannot have {name!r}: {NOT_OPTIONS[name]}")
         tokenizer = self.tokenizer
+        check_not_misspelt(self.model)
         if tokenizer is None and self.model not in PRESETS and "tokenizer" not in options:
             tokenizer = self.model
         named = {"dataset": self.dataset, "reward": self.reward, "tokenizer": tokenizer}

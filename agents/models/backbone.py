@@ -5,6 +5,7 @@ Weights are read from safetensors only, and no code that comes with a checkpoint
 
 from __future__ import annotations
 
+import difflib
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -76,6 +77,7 @@ def load_backbone(
             backbone = AutoModelForCausalLM.from_config(config)
             begin_with_copying(backbone)
         else:
+            check_not_misspelt(model)
             backbone = _from_pretrained(model)
         check_can_read(backbone, max_tokens)
         _grow_embedding(backbone, vocab_size)
@@ -115,6 +117,23 @@ def _without_foreign(value: Any) -> Any:
             if key not in FOREIGN and not key.startswith("_")
         }
     return [_without_foreign(each) for each in value] if isinstance(value, list) else value
+
+
+def check_not_misspelt(model: str | Path) -> None:
+    """Look no further for a name that is nearly a preset's and is no folder.
+
+    Raises:
+        ModelError: it is one, such as "tinny".
+    """
+    name = str(model)
+    if name not in PRESETS and not Path(name).exists():
+        close = difflib.get_close_matches(name, PRESETS, n=1, cutoff=0.7)
+        if close:
+            raise ModelError(
+                f"no model {name!r}: expected a preset ({nearest_first(name, PRESETS)}), a folder "
+                f"or a Hub id; did you mean {close[0]!r}? A Hub id so close to it needs its owner: "
+                f"OWNER/{name}"
+            )
 
 
 def _from_pretrained(name: str | Path) -> PreTrainedModel:

@@ -11,6 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from agents import PPO, AgentError, BCConfig, BehaviourCloning, PPOConfig
 from agents.checkpoint import INDEX, save_checkpoint
+from agents.errors import ModelError
 from agents.run_log import keep_lines
 from agents.train import Ladder, Settings, TrainBC, TrainPPO, begin, main, train_bc, train_ppo
 
@@ -207,3 +208,10 @@ def test_environment_options_are_read_and_checked() -> None:
         Settings(env_kwargs="[]").environment_options()
     with pytest.raises(AgentError, match="cannot have 'seed': use --seed"):
         Settings(env_kwargs='{"seed": 1}').environment_options()
+
+
+def test_a_misspelt_preset_is_named_before_anything_is_looked_up() -> None:
+    with pytest.raises(
+        ModelError, match=r"no model 'tinny': expected a preset .*did you mean 'tiny'\?"
+    ):
+        Settings(model="tinny").environment_options()

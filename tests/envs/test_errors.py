@@ -115,6 +115,7 @@ def test_impossible_vector_actions_are_named(env_id, actions, message):
         ({"on_error": "ignore"}, "unknown on_error 'ignore'"),
         ({"tokenizer": "bpe:x"}, "bpe:"),
         ({"size": 0}, "size must be an integer of at least 1, got 0"),
+        ({"data_seed": "x"}, "data_seed must be an integer of at least 0, got 'x'"),
         ({"size": 2.5}, "size must be an integer of at least 1, got 2.5"),
     ],
 )

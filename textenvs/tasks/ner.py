@@ -69,7 +69,7 @@ class NERTask(SourceTask[NERExample]):
         return read_conll(path, on_error=on_error)
 
     world = WorldNER
-    builtin_limits = Limits(prompt=40, appended=56, steps=20)
+    builtin_limits = Limits(prompt=40, steps=20)
 
     @staticmethod
     def content(example: NERExample) -> str:
@@ -112,7 +112,7 @@ class NERTask(SourceTask[NERExample]):
     def _measure(self, example: NERExample) -> Limits:
         tokens = sum(map(len, self._pieces(example)))
         words = len(example.words)
-        return Limits(tokens + len(self._line_break), tokens + words, words)
+        return Limits(tokens + len(self._line_break), words)
 
     def _allow(self, limits: Limits) -> None:
         room = self.max_prompt_tokens or limits.prompt

@@ -62,7 +62,7 @@ class PassageTask(SourceTask[QAExample]):
         passage = self._encode_passage(example.passage)
         answer = max((last - first + 1 for first, last in _spans(example, passage)), default=0)
         prompt = len(passage.ids) + len(self._question(example))
-        return Limits(prompt, answer + 1, answer + 1, len(passage.ids))
+        return Limits(prompt, answer + 1, len(passage.ids))
 
     def _allow(self, limits: Limits) -> None:
         self._room = min(self.max_prompt_tokens or limits.prompt, limits.prompt)

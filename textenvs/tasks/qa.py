@@ -54,7 +54,7 @@ class QATask(PassageTask):
     v0: first version.
     """
 
-    builtin_limits = Limits(prompt=88, appended=12, steps=12, positions=72)
+    builtin_limits = Limits(prompt=88, steps=12, positions=72)
 
     def __init__(
         self, *, constrain: bool = True, max_new_tokens: int | None = None, **source: Any

@@ -52,7 +52,7 @@ class QASpanTask(PassageTask):
     v0: first version.
     """
 
-    builtin_limits = Limits(prompt=88, appended=2, steps=2, positions=72)
+    builtin_limits = Limits(prompt=88, steps=2, positions=72)
 
     def __init__(self, *, constrain: bool = True, **source: Any) -> None:
         self.constrained = constrain

@@ -29,7 +29,6 @@ class Limits(NamedTuple):
     """The room that a task's episodes need, in tokens and in actions."""
 
     prompt: int
-    appended: int
     steps: int
     positions: int = 0  # of the prompt that an action can point at
 
@@ -76,6 +75,8 @@ class SourceTask(Task, Generic[E]):
         for name, value in (("max_prompt_tokens", max_prompt_tokens), ("size", size)):
             if value is not None:
                 check_positive(name, value)
+        if not isinstance(data_seed, int) or data_seed < 0:
+            raise OptionError(f"data_seed must be an integer of at least 0, got {data_seed!r}")
         check_on_error(on_error)
         self.max_prompt_tokens = max_prompt_tokens
         self._rows: dict[int, NDArray[np.int32]] = {}
