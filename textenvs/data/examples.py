@@ -37,3 +37,33 @@ class NERExample:
     id: str
     words: tuple[str, ...]
     tags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryExample:
+    """A document and what it says in short.
+
+    Attributes:
+        id: Unique within its data set.
+        document: The text to summarise.
+        summaries: The reference summaries, at least one.
+    """
+
+    id: str
+    document: str
+    summaries: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DialogueExample:
+    """A recorded dialogue between a user, who speaks first, and a system.
+
+    Attributes:
+        id: Unique within its data set.
+        user: What the user says before each of the system's turns; at least one turn.
+        system: What the system answers, one turn for each of the user's.
+    """
+
+    id: str
+    user: tuple[str, ...]
+    system: tuple[str, ...]
