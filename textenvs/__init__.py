@@ -14,7 +14,7 @@ from textenvs.errors import (
     TextEnvsError,
     TokenizerError,
 )
-from textenvs.registration import IDS, register_all
+from textenvs.registration import IDS, register, register_all
 from textenvs.tasks import Episode, Task
 from textenvs.vector_env import TextVectorEnv
 
@@ -31,6 +31,7 @@ __all__ = [
     "TextEnvsError",
     "TextVectorEnv",
     "TokenizerError",
+    "register",
 ]
 
 register_all()

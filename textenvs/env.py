@@ -202,6 +202,11 @@ class TextEnv(TaskFacade, gymnasium.Env[NDArray[np.int32], np.int64]):
         self._need_episode()
         return int(self._episodes.expert(0))
 
+    def heuristic_action(self) -> int:
+        """An action of a simple rule, the baseline that a trained policy must beat."""
+        self._need_episode()
+        return self._episodes.heuristic(0)
+
     def _need_episode(self) -> None:
         if not (self._running or self._ended):
             raise ResetNeeded(reset_message(ended=False))

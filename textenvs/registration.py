@@ -1,23 +1,51 @@
-"""The table of environment ids."""
+"""The table of environment ids, and how to add one."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import gymnasium
+
+from textenvs.errors import OptionError
+from textenvs.tasks import Task
 
 IDS = {
     "TextQA-v0": "qa",
     "TextQASpan-v0": "qa_span",
     "TextNER-v0": "ner",
+    "TextSummarization-v0": "summarization",
+    "TextDialogue-v0": "dialogue",
 }
-"""Each id and its task."""
+"""Each id of the suite and its task."""
+
+
+def register(env_id: str, task: str | type[Task], **options: Any) -> None:
+    """Register a task with Gymnasium, for `gymnasium.make` and `gymnasium.make_vec`.
+
+    Args:
+        env_id: Such as ``"Reverse-v0"`` or ``"mine/Reverse-v0"``.
+        task: A subclass of `Task`; or its place as ``"module:Class"``, imported when it is used.
+        **options: Defaults of its options.
+
+    Raises:
+        OptionError: The class cannot be found by its name, as it stands inside a function.
+    """
+    if isinstance(task, type):
+        if "<" in task.__qualname__:
+            raise OptionError(
+                f"{task.__qualname__} stands inside a function, where no other process finds it: "
+                "define it at the top level of a module"
+            )
+        task = f"{task.__module__}:{task.__qualname__}"
+    gymnasium.register(
+        id=env_id,
+        entry_point="textenvs.env:TextEnv",
+        vector_entry_point="textenvs.vector_env:TextVectorEnv",
+        kwargs={"task": task, **options},
+    )
 
 
 def register_all() -> None:
-    """Register every id with Gymnasium; `import textenvs` does it."""
+    """Register every id of the suite; `import textenvs` does it."""
     for env_id, task in IDS.items():
-        gymnasium.register(
-            id=env_id,
-            entry_point="textenvs.env:TextEnv",
-            vector_entry_point="textenvs.vector_env:TextVectorEnv",
-            kwargs={"task": task},
-        )
+        register(env_id, task)

@@ -290,6 +290,11 @@ class TextVectorEnv(TaskFacade, VectorEnv[NDArray[np.int32], NDArray[np.int64], 
         self._need_episodes()
         return np.asarray(self._episodes.expert(self._all), np.intp)
 
+    def heuristic_actions(self) -> NDArray[np.intp]:
+        """An action of a simple rule in every slot, int ``(num_envs,)``: a baseline."""
+        self._need_episodes()
+        return np.array([self._episodes.heuristic(slot) for slot in self._all.tolist()], np.intp)
+
     def _need_episodes(self) -> None:
         if not self._begun.all():
             raise ResetNeeded(reset_message(ended=False))

@@ -6,32 +6,37 @@ import importlib
 import inspect
 import json
 import os
+from collections.abc import Mapping
+from operator import attrgetter
 from typing import Any
 from weakref import WeakValueDictionary
 
-from textenvs.errors import unknown
+from textenvs.errors import OptionError, unknown
 from textenvs.tasks.base import Episode, Episodes, Slots, Task
 
 TASKS = {
     "qa": "textenvs.tasks.qa:QATask",
     "qa_span": "textenvs.tasks.qa_span:QASpanTask",
     "ner": "textenvs.tasks.ner:NERTask",
+    "summarization": "textenvs.tasks.summarization:SummarizationTask",
+    "dialogue": "textenvs.tasks.dialogue:dialogue_task",
 }
-"""The name of each task, and where its class is."""
+"""The name of each task, and where its class is, or a function of the options that chooses it."""
 
 _shared: WeakValueDictionary[str, Task] = WeakValueDictionary()
 
 
 def build_task(name: str, **options: Any) -> Task:
-    """A task by name. Tasks never change, so equal options give the same object in a process.
+    """A task. Tasks never change, so equal options give the same object in a process.
+
+    Args:
+        name: A name among `TASKS`, or ``"module:Class"``: one of your own.
+        **options: The keyword arguments of its class.
 
     Raises:
         OptionError: There is no such task, or it has no such option.
     """
-    if name not in TASKS:
-        raise unknown("task", name, TASKS)
-    module, _, attribute = TASKS[name].partition(":")
-    cls: type[Task] = getattr(importlib.import_module(module), attribute)
+    cls = _task_class(name, options)
     known = _options_of(cls)
     for option in options:
         if option not in known:
@@ -44,6 +49,24 @@ def build_task(name: str, **options: Any) -> Task:
     if task is None:
         task = _shared[key] = _build(cls, name, options)
     return task
+
+
+def _task_class(name: str, options: Mapping[str, Any]) -> type[Task]:
+    if name not in TASKS and ":" not in name:
+        raise unknown("task", name, [*TASKS, "module:Class"])
+    module, _, attribute = TASKS.get(name, name).partition(":")
+    try:
+        found = attrgetter(attribute)(importlib.import_module(module))
+    except (ImportError, AttributeError) as error:
+        raise OptionError(
+            f"task {name!r}: expected 'module:Class', an importable subclass of textenvs.Task: "
+            f"{error}"
+        ) from error
+    if name in TASKS and not isinstance(found, type):
+        found = found(options)
+    if not (isinstance(found, type) and issubclass(found, Task)):
+        raise OptionError(f"task {name!r}: expected a subclass of textenvs.Task, got {found!r}")
+    return found
 
 
 def _build(cls: type[Task], name: str, options: dict[str, Any]) -> Task:

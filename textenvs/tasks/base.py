@@ -14,7 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,7 +53,7 @@ class Task(ABC):
 
     Attributes:
         score_name: The metric in ``info["metrics"]`` that is the reward, in [0, 1].
-        name: Its name among `textenvs.tasks.TASKS`.
+        name: Its name among `textenvs.tasks.TASKS`, or ``"module:Class"``.
         options: The options it was built from.
         tokenizer: Text to tokens and back.
         examples: The split's examples.
@@ -68,7 +68,7 @@ class Task(ABC):
             files, where every example is looked at beforehand.
     """
 
-    score_name: ClassVar[str]
+    score_name: str
     name: str
     options: Mapping[str, Any]
     tokenizer: Tokenizer
@@ -125,6 +125,13 @@ class Task(ABC):
     def prompt_text(self, index: int) -> str:
         """The prompt of an example, as text."""
 
+    def heuristic(self, index: int) -> Sequence[int]:
+        """The actions of a simple rule on an example, played in order: a baseline to beat.
+
+        Where they run out or are illegal, the first legal action is taken; here there are none.
+        """
+        return ()
+
     def aggregate(self, metrics: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
         """The split's scores from its episodes' metrics, each ``(episodes,)``: here their means."""
         return {name: float(np.mean(values)) for name, values in metrics.items()}
@@ -158,6 +165,7 @@ class Episodes(ABC):
         for name, view in task.layout.fields(self._rows).items():
             setattr(self, name, view)
         self.actions = np.zeros((num_slots, task.max_steps), np.int32)
+        self._heuristics: dict[int, Sequence[int]] = {}
         self._columns = np.arange(task.max_tokens, dtype=np.int32)
         self._blank = np.full(task.max_tokens, task.tokenizer.pad_token_id, np.int32)
 
@@ -209,6 +217,18 @@ class Episodes(ABC):
     @abstractmethod
     def expert(self, slots: Slots) -> Any:
         """An action of the reference policy in each slot, ``(n,)``."""
+
+    def heuristic(self, slot: int) -> int:
+        """The action that the task's heuristic takes in a slot; always legal."""
+        index, step = int(self.indices[slot]), int(self.steps[slot])
+        if index not in self._heuristics:
+            self._heuristics[index] = self.task.heuristic(index)
+        planned = self._heuristics[index]
+        action = int(planned[step]) if step < len(planned) else -1
+        if not self.task.constrained:
+            return max(action, 0)
+        legal = self.legal(slot)
+        return action if action >= 0 and legal[action] else int(legal.argmax())
 
     @abstractmethod
     def metrics(self, slots: Slots) -> dict[str, Any]:

@@ -9,16 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textenvs.data.examples import QAExample
-from textenvs.errors import check_positive
 from textenvs.metrics.answers import NO_GOLD, AnswerLexicon, AnswerScores
 from textenvs.metrics.squad import reference_words
-from textenvs.tasks.base import Episodes, Slots
+from textenvs.tasks.base import Slots
 from textenvs.tasks.passages import PassageTask
 from textenvs.tasks.sources import Limits
+from textenvs.tasks.writing import WritingEpisodes, WritingTask
 from textenvs.tokenization import Encoding
 
 
-class QATask(PassageTask):
+class QATask(WritingTask, PassageTask):
     """Answer a question about a passage, token by token.
 
     ## Description
@@ -56,14 +56,9 @@ class QATask(PassageTask):
 
     builtin_limits = Limits(prompt=88, steps=12, positions=72)
 
-    def __init__(
-        self, *, constrain: bool = True, max_new_tokens: int | None = None, **source: Any
-    ) -> None:
-        if max_new_tokens is not None:
-            check_positive("max_new_tokens", max_new_tokens)
+    def __init__(self, *, constrain: bool = True, **rest: Any) -> None:
         self.constrained = constrain
-        self._max_new_tokens = max_new_tokens
-        super().__init__(**source)
+        super().__init__(**rest)
 
     def _prepare(self, everything: list[QAExample]) -> None:
         super()._prepare(everything)
@@ -77,19 +72,7 @@ class QATask(PassageTask):
         super()._allow(limits)
         self.max_steps = self._max_new_tokens or limits.steps
         self.max_tokens = self._room + self.max_steps
-        tokenizer = self.tokenizer
-        # Where padding is EOS, as GPT-2's, it stays: it ends the answer and is never inside.
-        self.action_tokens = np.array(
-            [
-                token
-                for token in range(tokenizer.vocab_size)
-                if token != tokenizer.pad_token_id or token == tokenizer.eos_token_id
-            ],
-            np.int32,
-        )
-        self.action_of_token = np.full(tokenizer.vocab_size, -1, np.int32)
-        self.action_of_token[self.action_tokens] = np.arange(len(self.action_tokens))
-        self.eos_action = int(self.action_of_token[tokenizer.eos_token_id])
+        self._write_tokens()
         self.layout = self._lay_out(
             {"passage": -1, "gold": NO_GOLD},
             targets=(2,),
@@ -128,7 +111,7 @@ class QATask(PassageTask):
         return QAEpisodes(self, num_slots)
 
 
-class QAEpisodes(Episodes):
+class QAEpisodes(WritingEpisodes):
     """Answers being written.
 
     ``frontier`` marks the passage tokens with which the answer could go on and stay a span; a
@@ -153,16 +136,6 @@ class QAEpisodes(Episodes):
     def _begin(self, slots: NDArray[np.intp]) -> None:
         self.frontier[slots] = self.passage[slots] >= 0
         self.answers.begin(slots, self.gold[slots], self.gold_lengths[slots])
-
-    def _advance(self, slots: Slots, actions: Any) -> Any:
-        self.lengths[slots] += 1
-        ended = actions == self.task.eos_action
-        if isinstance(slots, int):
-            if not ended:
-                self._write(slots, actions)
-        else:
-            self._write(slots[~ended], actions[~ended])
-        return ended | (self.steps[slots] == self.task.max_steps)
 
     def _write(self, slots: Slots, actions: Any) -> None:
         self.answers.push(slots, self.task.action_tokens[actions])
@@ -215,16 +188,3 @@ class QAEpisodes(Episodes):
         if self.task.has_unanswerable:
             metrics["answerable"] = (self.targets[slots, 0] >= 0) * 1.0
         return metrics
-
-    def text(self, slot: int) -> str:
-        """The answer so far, without EOS."""
-        return self.texts(np.array([slot]))[0]
-
-    def texts(self, slots: NDArray[np.intp]) -> list[str]:
-        """The answers so far, without EOS."""
-        starts, ends = self.prompt_lengths[slots], self.lengths[slots]
-        ended = self.tokens[slots, ends - 1] == self.task.tokenizer.eos_token_id
-        ends = np.maximum(ends - ended, starts)
-        bounds = zip(slots.tolist(), starts.tolist(), ends.tolist(), strict=True)
-        answers = [self.tokens[slot, start:end].tolist() for slot, start, end in bounds]
-        return self.task.tokenizer.decode_batch(answers)

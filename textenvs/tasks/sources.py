@@ -31,6 +31,7 @@ class Limits(NamedTuple):
     prompt: int
     steps: int
     positions: int = 0  # of the prompt that an action can point at
+    appended: int = 0  # tokens that the task itself appends
 
 
 class SourceTask(Task, Generic[E]):
