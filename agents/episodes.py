@@ -141,13 +141,15 @@ def unpack(legal_NA8: npt.NDArray[np.uint8], n_actions: int) -> Mask:
 def final_metrics(info: dict[str, Any], slot: int) -> dict[str, float]:
     """The metrics of the episode that ended in a slot, from a vector env's info at that step.
 
-    Under SAME_STEP they are in `final_info`, under DISABLED in the info itself.
+    Under SAME_STEP they are in `final_info`, under DISABLED in the info itself. The components of
+    a weighted reward are among them as ``reward/NAME``.
     """
-    metrics = info.get("final_info", info).get("metrics", {})
+    final = info.get("final_info", info)
     return {
-        name: float(values[slot])
-        for name, values in metrics.items()
-        if not name.startswith("_") and metrics[f"_{name}"][slot]
+        f"{prefix}{name}": float(values[slot])
+        for prefix, group in (("", "metrics"), ("reward/", "reward_components"))
+        for name, values in final.get(group, {}).items()
+        if not name.startswith("_") and final[group][f"_{name}"][slot]
     }
 
 

@@ -198,7 +198,10 @@ class PPO(LanguageAgent):
             **score,
             "rollout/reward": float(np.mean([e.episode_return for e in episodes])),
             "rollout/episode_steps": total_steps(episodes) / len(episodes),
-            **{f"score/{name}": value for name, value in metrics.items()},
+            **{
+                name if name.startswith("reward/") else f"score/{name}": value
+                for name, value in metrics.items()
+            },
             **means,
             "policy/kl": kl,
             "value/explained_variance": explained_variance(episodes, returns),

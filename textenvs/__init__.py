@@ -15,7 +15,8 @@ from textenvs.errors import (
     TokenizerError,
 )
 from textenvs.registration import IDS, register, register_all
-from textenvs.tasks import Episode, Task
+from textenvs.tasks import Episode, Episodes, Task
+from textenvs.tasks.prompt import PromptTask
 from textenvs.vector_env import TextVectorEnv
 
 __version__ = "0.1.0"
@@ -25,7 +26,9 @@ __all__ = [
     "DatasetError",
     "DatasetWarning",
     "Episode",
+    "Episodes",
     "OptionError",
+    "PromptTask",
     "Task",
     "TextEnv",
     "TextEnvsError",

@@ -84,7 +84,9 @@ class TextEnv(TaskFacade, gymnasium.Env[NDArray[np.int32], np.int64]):
     Args:
         task: The task's name, such as ``"qa"``; registered ids fill it in.
         reward: ``"terminal"`` (the score at the end), ``"dense"`` (its change at every step, with
-            the same sum), or a function of the finished `Episode`.
+            the same sum), a function of the finished `Episode`, or weighted components, such as
+            ``{"f1": 1.0, "brevity": (0.1, brevity)}``: metrics by name, and functions; each one's
+            value is in ``info["reward_components"]`` at the end.
         illegal_action: ``"allow"``: an action that the mask forbids has its natural consequence;
             ``"raise"``: it is an error, for debugging.
         render_mode: ``"ansi"`` (`render` returns text) or ``"human"`` (each step prints it).
@@ -165,7 +167,9 @@ class TextEnv(TaskFacade, gymnasium.Env[NDArray[np.int32], np.int64]):
             metrics = {name: float(value) for name, value in episodes.metrics(0).items()}
             info["metrics"] = metrics
             info["text"] = episodes.text(0)
-        reward = self._signal.one(0, done, metrics)
+        reward, components = self._signal.one(0, done, metrics)
+        if components:
+            info["reward_components"] = components
         if self.render_mode == "human":
             self.render()
         return episodes.observation(0), reward, done, False, info

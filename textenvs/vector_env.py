@@ -209,11 +209,11 @@ class TextVectorEnv(TaskFacade, VectorEnv[NDArray[np.int32], NDArray[np.int64], 
         metrics = self._episodes.metrics(ended) if len(ended) else {}
         self._ended[ended] = True  # before the user's reward function, which may fail
         rewards = np.zeros(self.num_envs)
-        rewards[slots] = self._signal.many(slots, done, metrics)
+        rewards[slots], components = self._signal.many(slots, done, metrics)
 
         info: dict[str, Any] = {}
         if len(ended):
-            final = self._final_info(ended, terminations, metrics)
+            final = self._final_info(ended, terminations, metrics, components)
             if self._autoreset is AutoresetMode.SAME_STEP:
                 final |= self._mask_info(terminations)
                 final_obs = np.full(self.num_envs, None, object)
@@ -233,17 +233,32 @@ class TextVectorEnv(TaskFacade, VectorEnv[NDArray[np.int32], NDArray[np.int64], 
         return self._episodes.observation(self._all), rewards, terminations, truncations, info
 
     def _final_info(
-        self, ended: NDArray[np.intp], mask: NDArray[np.bool_], metrics: dict[str, Any]
+        self,
+        ended: NDArray[np.intp],
+        terminations: NDArray[np.bool_],
+        metrics: dict[str, Any],
+        components: dict[str, NDArray[np.float64]],
     ) -> dict[str, Any]:
-        mask = mask.copy()  # one for all: infos are read
-        packed: dict[str, Any] = {}
-        for name, values in metrics.items():
-            packed[name] = np.zeros(self.num_envs)
-            packed[name][ended] = values
-            packed[f"_{name}"] = mask
+        mask = terminations.copy()  # one for all: infos are read
         texts = np.full(self.num_envs, None, object)
         texts[ended] = self._episodes.texts(ended)
-        return {"metrics": packed, "_metrics": mask, "text": texts, "_text": mask}
+        info = {"metrics": self._packed(metrics, ended, mask), "_metrics": mask}
+        info |= {"text": texts, "_text": mask}
+        if components:
+            info["reward_components"] = self._packed(components, ended, mask)
+            info["_reward_components"] = mask
+        return info
+
+    def _packed(
+        self, values: dict[str, Any], ended: NDArray[np.intp], mask: NDArray[np.bool_]
+    ) -> dict[str, Any]:
+        """Values of ended episodes by name, as `SyncVectorEnv` packs a dictionary."""
+        packed: dict[str, Any] = {}
+        for name, of_ended in values.items():
+            packed[name] = np.zeros(self.num_envs)
+            packed[name][ended] = of_ended
+            packed[f"_{name}"] = mask
+        return packed
 
     def _mask_info(self, mask: NDArray[np.bool_] | None) -> dict[str, Any]:
         """The legal actions, of all slots or of those in ``mask``."""

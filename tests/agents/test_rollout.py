@@ -160,3 +160,13 @@ def test_the_log_forgets_finished_episodes_and_keeps_running_ones() -> None:
         most = max(most, step + 1 - int(begun_S.min()))
         assert log.rows <= 2 * most
         assert log.running_S.tolist() == (begun_S <= step).tolist()
+
+
+def test_components_of_a_weighted_reward_are_among_the_metrics_that_are_logged() -> None:
+    weights = {"f1": 1.0, "recall": 0.5}
+    agent = PPO("TextNER-v0", PPOConfig(num_envs=2), env_kwargs={"reward": weights, "size": 20})
+    for episode in collect(agent, 40):
+        metrics = episode.metrics
+        assert metrics["reward/f1"] == metrics["f1"]
+        assert metrics["reward/recall"] == metrics["recall"]
+        assert episode.episode_return == pytest.approx(metrics["f1"] + metrics["recall"] / 2)
