@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import builtins
+import functools
 import logging
 import os
 import pickle
@@ -230,3 +231,19 @@ def test_answers_of_a_real_file_are_token_spans(shared_data: Path) -> None:
         assert tokenizer.decode(ids) == e.passage
         starting += bool((offsets[:, 0] == e.answer_starts[0]).any())
     assert starting / len(examples) > 0.98
+
+
+@given(st.lists(st.lists(st.integers(0, 270), max_size=12), max_size=4))
+def test_the_table_decodes_as_the_library(batch: list[list[int]]) -> None:
+    """Broken characters too: random tokens are rarely whole ones."""
+    tokenizer = _trained_for_decoding()
+    expected = tokenizer._backend.decode_batch(batch, skip_special_tokens=True)
+    assert tokenizer.decode_batch(batch) == expected
+    assert [tokenizer.decode(np.array(ids, np.int32)) for ids in batch] == expected
+
+
+@functools.cache
+def _trained_for_decoding() -> BPETokenizer:
+    tokenizer = train_bpe(["naïve 日本 語 🎈 the the there"] * 3, 300)
+    assert tokenizer.vocab_size > 270
+    return tokenizer

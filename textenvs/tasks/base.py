@@ -14,7 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,6 +119,7 @@ class Task(ABC):
     ) -> Layout:
         """The fields that every task has, and ``fields``; `max_tokens` must be settled."""
         counters = dict.fromkeys(("lengths", "prompt_lengths", "steps", "indices"), ())
+        defaults = {"tokens": self.tokenizer.pad_token_id, **(defaults or {})}
         return Layout({"tokens": (self.max_tokens,), **counters, **fields}, defaults)
 
     @abstractmethod
@@ -144,8 +145,9 @@ class Episodes(ABC):
     its own. What cannot be an integer it allocates itself, and sets up in `_begin`.
 
     Attributes:
-        tokens: ``(N, T)``; only the first ``lengths`` of a row are the prefix, what stands beyond
-            is yet to be revealed, or nothing.
+        reveals: Whether what stands in ``tokens`` behind a prefix may be yet to be revealed; else
+            it is padding.
+        tokens: ``(N, T)``; only the first ``lengths`` of a row are the prefix.
         lengths: Length of each prefix, ``(N,)``.
         prompt_lengths: Length of each prompt, ``(N,)``.
         steps: Actions taken, ``(N,)``.
@@ -153,6 +155,7 @@ class Episodes(ABC):
         actions: The actions taken, ``(N, max_steps)``.
     """
 
+    reveals: ClassVar[bool] = True
     tokens: NDArray[np.int32]
     lengths: NDArray[np.int32]
     prompt_lengths: NDArray[np.int32]
@@ -244,6 +247,8 @@ class Episodes(ABC):
 
     def observation(self, slots: Slots) -> NDArray[np.int32]:
         """The prefixes, padded on the right: a new int32 array ``(n, T)`` or ``(T,)``."""
+        if not self.reveals:
+            return self.tokens[slots].copy() if isinstance(slots, int) else self.tokens[slots]
         if isinstance(slots, int):
             prefix = self._blank.copy()
             length = self.lengths[slots]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -82,8 +83,10 @@ class NERTask(SourceTask[NERExample]):
         return (" ".join(example.words),)
 
     def _prepare(self, everything: list[NERExample]) -> None:
-        types = sorted({tag[2:] for example in everything for tag in example.tags if tag != "O"})
+        counts = Counter(tag[2:] for e in everything for tag in e.tags if tag.startswith("B-"))
+        types = sorted(counts)
         self.types = tuple(types)
+        self._frequent_type = max(types, key=counts.__getitem__, default="")
         self.labels = ("O", *(f"{prefix}-{kind}" for kind in types for prefix in "BI"))
         self.extra_tokens = self.labels
         self._label_ids = {label: index for index, label in enumerate(self.labels)}
@@ -190,6 +193,16 @@ class NERTask(SourceTask[NERExample]):
     def prompt_text(self, index: int) -> str:
         """The sentence."""
         return " ".join(self.examples[index].words)
+
+    def heuristic(self, index: int) -> list[int]:
+        """Capitalised words but the first are an entity of the most frequent type."""
+        tags, inside = [0], False
+        for word in self.examples[index].words[1:]:
+            capital = word[:1].isupper() and bool(self.types)
+            prefix = "I" if inside else "B"
+            tags.append(self._label_ids[f"{prefix}-{self._frequent_type}"] if capital else 0)
+            inside = capital
+        return tags
 
     def aggregate(self, metrics: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
         """Micro-averaged entity precision, recall and F1 over the split, and of each type."""

@@ -115,7 +115,8 @@ class QAEpisodes(WritingEpisodes):
     """Answers being written.
 
     ``frontier`` marks the passage tokens with which the answer could go on and stay a span; a
-    token narrows it to those that follow its occurrences.
+    token narrows it to those that follow its occurrences. What it makes legal is kept in ``_legal``
+    until it changes, and then found again when somebody asks (``_stale``).
     """
 
     task: QATask
@@ -127,6 +128,8 @@ class QAEpisodes(WritingEpisodes):
     def __init__(self, task: QATask, num_slots: int) -> None:
         super().__init__(task, num_slots)
         self.frontier = np.zeros(self.passage.shape, np.bool_)
+        self._legal = np.zeros((num_slots, len(task.action_tokens)), np.int8)
+        self._stale = np.ones(num_slots, np.bool_)
         _, references, room = self.gold.shape
         self.answers = AnswerScores(
             task.lexicon, num_slots, references, words=room - 1, max_tokens=task.max_steps
@@ -135,7 +138,12 @@ class QAEpisodes(WritingEpisodes):
 
     def _begin(self, slots: NDArray[np.intp]) -> None:
         self.frontier[slots] = self.passage[slots] >= 0
+        self._stale[slots] = True
         self.answers.begin(slots, self.gold[slots], self.gold_lengths[slots])
+
+    def _advance(self, slots: Slots, actions: Any) -> Any:
+        self._legal[slots, self.task.eos_action] = 1  # what has begun may end
+        return super()._advance(slots, actions)
 
     def _write(self, slots: Slots, actions: Any) -> None:
         self.answers.push(slots, self.task.action_tokens[actions])
@@ -145,6 +153,7 @@ class QAEpisodes(WritingEpisodes):
         after[..., 1:] = here[..., :-1]
         after &= passage >= 0
         self.frontier[slots] = after
+        self._stale[slots] = True
 
     def score(self, slots: Slots) -> Any:
         """F1 of the answer as it stands; 0 before it has begun."""
@@ -153,18 +162,34 @@ class QAEpisodes(WritingEpisodes):
 
     def legal(self, slots: Slots) -> NDArray[np.int8]:
         """The tokens that continue a span, and EOS once there is one."""
-        task, actions = self.task, len(self.task.action_tokens)
-        if isinstance(slots, int):
-            mask = np.zeros(actions, np.int8)
-            mask[self.passage[slots][self.frontier[slots]]] = 1
-            mask[task.eos_action] = self.steps[slots] > 0 or task.has_unanswerable or not mask.any()
-            return mask
-        masks = np.zeros((len(slots), actions), np.int8)
-        rows, columns = np.nonzero(self.frontier[slots])
-        masks[rows, self.passage[slots[rows], columns]] = 1
-        nothing = ~self.frontier[slots].any(-1)
-        masks[:, task.eos_action] = (self.steps[slots] > 0) | task.has_unanswerable | nothing
-        return masks
+        several = np.array([slots]) if isinstance(slots, int) else slots
+        stale = several[self._stale[several]]
+        if len(stale):
+            self._find_legal(stale)
+            self._stale[stale] = False
+        return self._legal[slots].copy() if isinstance(slots, int) else self._legal[slots]
+
+    def _find_legal(self, slots: NDArray[np.intp]) -> None:
+        begun = self.steps[slots] > 0
+        self._find_first(slots[~begun])
+        slots = slots[begun]
+        rows, columns = _hits(self.frontier[slots])
+        legal = np.zeros((len(slots), self._legal.shape[1]), np.int8)
+        legal[rows, self.passage[slots[rows], columns]] = 1
+        legal[:, self.task.eos_action] = 1
+        self._legal[slots] = legal
+
+    def _find_first(self, slots: NDArray[np.intp]) -> None:
+        """What an answer can begin with: the tokens of the passage."""
+        passage = self.passage[slots]
+        count, actions = len(slots), self._legal.shape[1]
+        legal = np.zeros((count, actions), np.int8)
+        legal.ravel()[(np.arange(count) * actions)[:, None] + passage] = 1
+        # The -1 behind a passage has written to the column before the row's first.
+        legal[:, -1] = (passage == actions - 1).any(-1)
+        empty = (passage < 0).all(-1)
+        legal[:, self.task.eos_action] = empty | self.task.has_unanswerable
+        self._legal[slots] = legal
 
     def expert(self, slots: Slots) -> Any:
         """The next token of the answer; EOS when it is complete, or cannot be reached any more."""
@@ -188,3 +213,9 @@ class QAEpisodes(WritingEpisodes):
         if self.task.has_unanswerable:
             metrics["answerable"] = (self.targets[slots, 0] >= 0) * 1.0
         return metrics
+
+
+def _hits(marks: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """`nonzero` of two dimensions, which numpy finds several times faster in one."""
+    rows, columns = np.divmod(np.flatnonzero(marks), marks.shape[1])
+    return rows, columns

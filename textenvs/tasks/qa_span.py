@@ -99,6 +99,7 @@ class QASpanTask(PassageTask):
 class QASpanEpisodes(Episodes):
     """Answers being pointed at."""
 
+    reveals = False
     task: QASpanTask
     targets: NDArray[np.int32]
     passage_lengths: NDArray[np.int32]

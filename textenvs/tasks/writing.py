@@ -11,11 +11,8 @@ from textenvs.errors import check_positive
 from textenvs.tasks.base import Episodes, Slots, Task
 
 
-class WritingTask(Task):
+class VocabularyTask(Task):
     """A task whose actions are the tokenizer's vocabulary, and EOS ends what the agent writes.
-
-    Args:
-        max_new_tokens: The most actions that an episode can take. Default: what the data needs.
 
     Attributes:
         action_of_token: The action that appends a token, -1 for none, int32 ``(vocabulary,)``.
@@ -24,12 +21,6 @@ class WritingTask(Task):
 
     action_of_token: NDArray[np.int32]
     eos_action: int
-
-    def __init__(self, *, max_new_tokens: int | None = None, **rest: Any) -> None:
-        if max_new_tokens is not None:
-            check_positive("max_new_tokens", max_new_tokens)
-        self._max_new_tokens = max_new_tokens
-        super().__init__(**rest)
 
     def _write_tokens(self) -> None:
         """Make the vocabulary the actions; the tokenizer is set."""
@@ -52,9 +43,24 @@ class WritingTask(Task):
         return [*self.action_of_token[tokens].tolist(), self.eos_action][:limit]
 
 
+class WritingTask(VocabularyTask):
+    """A task in which the agent writes one text.
+
+    Args:
+        max_new_tokens: The most actions that an episode can take. Default: what the data needs.
+    """
+
+    def __init__(self, *, max_new_tokens: int | None = None, **rest: Any) -> None:
+        if max_new_tokens is not None:
+            check_positive("max_new_tokens", max_new_tokens)
+        self._max_new_tokens = max_new_tokens
+        super().__init__(**rest)
+
+
 class WritingEpisodes(Episodes):
     """Texts being written, each one run of tokens after the prompt."""
 
+    reveals = False
     task: WritingTask
 
     def _advance(self, slots: Slots, actions: Any) -> Any:

@@ -10,7 +10,9 @@ from textenvs.tokenization.base import Encoding, Tokenizer
 __all__ = ["Encoding", "Tokenizer", "load_tokenizer"]
 
 
-def load_tokenizer(tokenizer: str | object, texts: Callable[[], Iterable[str]]) -> Tokenizer:
+def load_tokenizer(
+    tokenizer: str | object, texts: Callable[[], Iterable[str]] = tuple
+) -> Tokenizer:
     """The tokenizer that an environment was asked to use.
 
     Args:

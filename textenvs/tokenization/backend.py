@@ -83,12 +83,12 @@ class BackendTokenizer:
 
     def decode(self, ids: Sequence[int] | NDArray[np.integer]) -> str:
         """The text of tokens, special tokens left out."""
-        text: str = self._backend.decode(_as_list(ids), skip_special_tokens=True)
+        text: str = self._backend.decode(as_list(ids), skip_special_tokens=True)
         return text
 
-    def decode_batch(self, batch: Sequence[Sequence[int]]) -> list[str]:
+    def decode_batch(self, batch: Sequence[Sequence[int] | NDArray[np.integer]]) -> list[str]:
         """`decode` of each sequence, in parallel."""
-        sequences = [_as_list(ids) for ids in batch]
+        sequences = [as_list(ids) for ids in batch]
         texts: list[str] = self._backend.decode_batch(sequences, skip_special_tokens=True)
         return texts
 
@@ -127,7 +127,8 @@ def _restore(
     return tokenizer
 
 
-def _as_list(ids: Sequence[int] | NDArray[np.integer]) -> Sequence[int]:
+def as_list(ids: Sequence[int] | NDArray[np.integer]) -> Sequence[int]:
+    """Ids as Python's integers."""
     return ids.tolist() if isinstance(ids, np.ndarray) else ids
 
 

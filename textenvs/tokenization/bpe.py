@@ -9,12 +9,16 @@ import logging
 import os
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from textenvs.errors import OptionError
-from textenvs.tokenization.backend import BackendTokenizer, import_tokenizers
+from textenvs.tokenization.backend import BackendTokenizer, as_list, import_tokenizers
 
 logger = logging.getLogger("textenvs")
 
@@ -35,6 +39,22 @@ class BPETokenizer(BackendTokenizer):
 
     def __init__(self, backend: str) -> None:
         super().__init__(backend, pad_token_id=0, eos_token_id=1)
+
+    @cached_property
+    def _bytes(self) -> list[bytes]:
+        """What each token writes; special tokens, nothing."""
+        byte_of = _byte_of_character()
+        names = map(self.token, range(len(_SPECIAL), self.vocab_size))
+        return [b"", b"", *(bytes(map(byte_of.__getitem__, name)) for name in names)]
+
+    def decode(self, ids: Sequence[int] | NDArray[np.integer]) -> str:
+        """The text of tokens, special tokens left out."""
+        return self.decode_batch([ids])[0]
+
+    def decode_batch(self, batch: Sequence[Sequence[int] | NDArray[np.integer]]) -> list[str]:
+        """`decode` of each sequence; for short ones a table is faster than the library."""
+        written = self._bytes.__getitem__
+        return [b"".join(map(written, as_list(ids))).decode("utf-8", "replace") for ids in batch]
 
 
 def train_bpe(
@@ -72,6 +92,16 @@ def train_bpe(
     trained = BPETokenizer(_train(texts, vocab_size).to_str())
     _save(trained, path)
     return trained
+
+
+def _byte_of_character() -> dict[str, int]:
+    """The byte for which each character of a byte-level vocabulary stands (Radford et al. 2019).
+
+    Printable Latin-1 characters stand for themselves, those from U+0100 for the rest in order.
+    """
+    plain = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = (byte for byte in range(256) if byte not in plain)
+    return {chr(b): b for b in plain} | {chr(0x100 + i): b for i, b in enumerate(others)}
 
 
 def cache_folder() -> Path:
