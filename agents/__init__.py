@@ -1,7 +1,7 @@
 """Agents whose policy is a language model, for the token MDPs of textenvs and any like them."""
 
 from agents.agent import LanguageAgent
-from agents.baselines import ExpertAgent, RandomAgent
+from agents.baselines import RandomAgent, ReferenceAgent
 from agents.behaviour_cloning import BCConfig, BehaviourCloning
 from agents.errors import (
     AgentError,
@@ -20,11 +20,11 @@ __all__ = [
     "BehaviourCloning",
     "CheckpointError",
     "ContractError",
-    "ExpertAgent",
     "LanguageAgent",
     "ModelError",
     "PPOConfig",
     "RandomAgent",
+    "ReferenceAgent",
     "Result",
     "TrainingDiverged",
     "evaluate",

@@ -1,4 +1,4 @@
-"""The lower and the upper line of every report: random legal actions, and the expert."""
+"""The lines of every report to compare with: random legal actions, a simple rule, the expert."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium.vector import VectorEnv
 
-from agents.environment import expert_actions
+from agents.environment import reference_actions
 from agents.errors import AgentError
 
 
@@ -44,15 +44,21 @@ class RandomAgent:
         return (actions_S if np.ndim(observation) == 2 else actions_S[0]), None
 
 
-class ExpertAgent:
-    """Acts as the environment's expert, whom it asks: `attach` the env before `predict`."""
+class ReferenceAgent:
+    """Acts as the environment proposes, which it asks: `attach` the env before `predict`.
 
-    def __init__(self) -> None:
+    Args:
+        of: ``"expert"``: a reference policy, the upper line; ``"heuristic"``: a simple rule that a
+            trained policy must beat.
+    """
+
+    def __init__(self, of: str = "expert") -> None:
         """Not attached yet; `evaluate` attaches its own environment."""
+        self.of = of
         self._env: VectorEnv[Any, Any, Any] | None = None
 
     def attach(self, env: VectorEnv[Any, Any, Any]) -> None:
-        """Take the vector environment whose expert is asked."""
+        """Take the vector environment that is asked."""
         self._env = env
 
     def predict(
@@ -63,8 +69,8 @@ class ExpertAgent:
         deterministic: bool = True,
         action_masks: object = None,
     ) -> tuple[npt.NDArray[np.int64], None]:
-        """The expert's actions in the attached environment's present states."""
+        """The proposed actions in the attached environment's present states."""
         del observation, state, episode_start, deterministic, action_masks
         if self._env is None:
-            raise AgentError("ExpertAgent asks the environment: call attach(vector_env) first")
-        return expert_actions(self._env), None
+            raise AgentError("ReferenceAgent asks the environment: call attach(vector_env) first")
+        return reference_actions(self._env, self.of), None

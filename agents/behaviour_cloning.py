@@ -22,7 +22,7 @@ from gymnasium.vector import AutoresetMode
 
 from agents.agent import Callback, LanguageAgent
 from agents.batching import evaluate, make_batch, minibatches
-from agents.environment import attribute, expert_actions
+from agents.environment import attribute, reference_actions
 from agents.episodes import Episode, total_steps
 from agents.errors import AgentError
 from agents.rollout import play_examples
@@ -123,7 +123,7 @@ class BehaviourCloning(LanguageAgent):
                 self.env,
                 self.contract,
                 examples,
-                lambda state: expert_actions(self.env),
+                lambda state: reference_actions(self.env, "expert"),
                 seed=self.seed,
             )
             self._episodes = [each.episode for each in played]

@@ -197,19 +197,29 @@ def legal_actions(info: dict[str, Any]) -> Mask | None:
     return None if mask is None else np.asarray(mask).astype(np.bool_)
 
 
-def expert_actions(env: VectorEnv[Any, Any, Any]) -> Ints:
-    """The expert's action in every slot, (S,).
+def reference_actions(env: VectorEnv[Any, Any, Any], of: str) -> Ints:
+    """An action in every slot that the environment itself proposes, (S,).
+
+    Args:
+        env: the environment.
+        of: ``"expert"`` or ``"heuristic"``.
 
     Raises:
-        ContractError: the environment has no expert.
+        ContractError: the environment proposes none of this kind.
     """
     base = env.unwrapped
-    if hasattr(base, "expert_actions"):
-        return np.asarray(base.expert_actions(), np.int64)
+    if hasattr(base, f"{of}_actions"):
+        return np.asarray(getattr(base, f"{of}_actions")(), np.int64)
     if hasattr(base, "call"):
-        attribute(env, "expert_action")
-        return np.asarray(base.call("expert_action"), np.int64)
-    raise ContractError(f"{env} has neither expert_actions() nor single environments to ask")
+        attribute(env, f"{of}_action")
+        return np.asarray(base.call(f"{of}_action"), np.int64)
+    raise ContractError(f"{env} has neither {of}_actions() nor single environments to ask")
+
+
+def proposes(env: VectorEnv[Any, Any, Any], of: str) -> bool:
+    """Whether `reference_actions` of this kind are there."""
+    nothing = object()
+    return any(attribute(env, f"{of}_action{s}", nothing) is not nothing for s in ("s", ""))
 
 
 def start_examples(

@@ -19,10 +19,10 @@ import tyro
 from gymnasium.vector import AutoresetMode
 
 from agents.agent import LanguageAgent
-from agents.baselines import ExpertAgent, RandomAgent
+from agents.baselines import RandomAgent, ReferenceAgent
 from agents.behaviour_cloning import BCConfig, BehaviourCloning
 from agents.checkpoint import INDEX, write_atomically
-from agents.environment import Contract, make_env
+from agents.environment import Contract, make_env, proposes
 from agents.errors import AgentError, TrainingDiverged
 from agents.evaluation import Interval, Predictor, Result, evaluate
 from agents.models.actor_critic import ActorCritic
@@ -170,9 +170,11 @@ class Ladder:
         self.score(label, agent)
 
     def baselines(self, contract: Contract) -> None:
-        """Score random actions and the expert."""
+        """Score random actions, the simple rule if the environment has one, and the expert."""
         self.score_both("random", RandomAgent(contract.n_actions, self.settings.seed))
-        self.score_both("expert", ExpertAgent())
+        if proposes(self._kept[0], "heuristic"):
+            self.score_both("heuristic", ReferenceAgent("heuristic"))
+        self.score_both("expert", ReferenceAgent("expert"))
 
     def add_point(self, agent: LanguageAgent) -> None:
         """Add the agent's validation score to the learning curve, and to curve.jsonl."""
@@ -191,7 +193,8 @@ class Ladder:
     def report(self, agent: LanguageAgent, seconds: float) -> None:
         """Print the table; write curve.png and results.json."""
         out, settings = self.settings.out, self.settings
-        order: list[str] = [n for n in ("random", "cloned", "PPO", "expert") if n in self.test]
+        ladder = ("random", "heuristic", "cloned", "PPO", "expert")
+        order: list[str] = [name for name in ladder if name in self.test]
         rows = {label: self.test[label] for label in order}
         score_name = rows["expert"].score_name
         episodes = len(rows["expert"].examples)

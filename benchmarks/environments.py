@@ -8,6 +8,8 @@ from typing import Any
 import gymnasium
 import numpy as np
 from gymnasium import spaces
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from textenvs.tasks.qa import QATask
@@ -42,8 +44,49 @@ class TrivialTokens(gymnasium.Env[NDArray[np.int32], np.int64]):
         return self._tokens.copy(), 0.0, self._length == 96, False, {}
 
 
+class TrivialVectorTokens(VectorEnv[NDArray[np.int32], NDArray[np.int64], NDArray[Any]]):
+    """The same over arrays: what the interface of a native vector environment allows at most."""
+
+    metadata = {"autoreset_mode": AutoresetMode.SAME_STEP}  # noqa: RUF012
+
+    def __init__(self, num_envs: int = 1) -> None:
+        single = TrivialTokens()
+        self.num_envs = num_envs
+        self.single_observation_space = single.observation_space
+        self.single_action_space = single.action_space
+        self.observation_space = batch_space(single.observation_space, num_envs)
+        self.action_space = batch_space(single.action_space, num_envs)
+        self._all = np.arange(num_envs)
+        self._tokens = np.zeros((num_envs, 96), np.int32)
+        self._lengths = np.full(num_envs, 64)
+
+    def reset(
+        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[NDArray[np.int32], dict[str, Any]]:
+        """Begin everywhere, with answers of different lengths still to come."""
+        self._lengths = 64 + self._all % 32
+        return self._tokens.copy(), {}
+
+    def step(
+        self, actions: NDArray[np.int64]
+    ) -> tuple[
+        NDArray[np.int32], NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]
+    ]:
+        """Append the actions."""
+        self._tokens[self._all, self._lengths] = actions
+        self._lengths += 1
+        done = self._lengths == 96
+        self._lengths[done] = 64
+        nothing = np.zeros(self.num_envs)
+        return self._tokens.copy(), nothing, done, np.zeros_like(done), {}
+
+
 if TRIVIAL_ID not in gymnasium.registry:
-    gymnasium.register(TRIVIAL_ID, "benchmarks.environments:TrivialTokens")
+    gymnasium.register(
+        TRIVIAL_ID,
+        "benchmarks.environments:TrivialTokens",
+        vector_entry_point="benchmarks.environments:TrivialVectorTokens",
+    )
 
 
 class FixedLengthQA(QATask):

@@ -46,14 +46,19 @@ def single_steps(env: AnyEnv, steps: int) -> float:
 
 
 def vector_steps(envs: AnyVectorEnv, iterations: int) -> float:
-    """Steps per second of a vector environment that masks actions, those of all slots counted."""
+    """Steps per second of a vector environment, those of all slots counted."""
     rng = np.random.default_rng(0)
+    slots, n = envs.num_envs, envs.single_action_space.n  # type: ignore[attr-defined]
     _, info = envs.reset(seed=0)
     start = time.perf_counter()
     for _ in range(iterations):
-        actions = all_legal(info["action_mask"], rng.random(envs.num_envs))
+        masks = info.get("action_mask")
+        if masks is None:
+            actions = rng.integers(n, size=slots)
+        else:
+            actions = all_legal(masks, rng.random(slots))
         _, _, _, _, info = envs.step(actions)
-    return iterations * envs.num_envs / (time.perf_counter() - start)
+    return iterations * slots / (time.perf_counter() - start)
 
 
 def one_legal(mask: NDArray[np.int8], level: float) -> int:
@@ -93,9 +98,9 @@ def first_pass_steps(env: AnyEnv) -> float:
     return steps / (time.perf_counter() - start)
 
 
-def encode_all(env: AnyEnv) -> None:
+def encode_all(env: AnyEnv | AnyVectorEnv) -> None:
     """Encode all examples of the environment's task, which keeps them."""
-    task: Any = env.unwrapped.task  # type: ignore[attr-defined]
+    task: Any = env.unwrapped.task  # type: ignore[union-attr]
     for index in range(task.num_examples):
         task.row(index)
 
@@ -175,4 +180,39 @@ def vector_beside_single(
         against="one env",
         against_rates=rates[1],
         required=required,
+    )
+
+
+def vector_beside_trivial(
+    what: str,
+    options: dict[str, Any],
+    slots: int,
+    required: float,
+    iterations: int,
+    rounds: int,
+) -> Measurement:
+    """A native vector environment beside one that does nothing: its share of what is possible.
+
+    Args:
+        what: Its name.
+        options: The environment's id and options.
+        slots: How many.
+        required: The least number of steps per second.
+        iterations: Steps of each in a round.
+        rounds: How many.
+    """
+    envs = gymnasium.make_vec(**options, num_envs=slots)
+    encode_all(envs)
+    trivial = gymnasium.make_vec(TRIVIAL_ID, num_envs=slots)
+    rates = in_turn(
+        partial(vector_steps, envs, iterations), partial(vector_steps, trivial, iterations), rounds
+    )
+    return Measurement(
+        what=f"{what}, {slots} slots",
+        unit="steps/s",
+        rates=rates[0],
+        against=f"trivial, {slots} slots",
+        against_rates=rates[1],
+        required=required,
+        required_of="rate",
     )

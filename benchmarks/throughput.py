@@ -10,9 +10,12 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 import tyro
@@ -20,13 +23,16 @@ import tyro
 from agents.checkpoint import write_atomically
 from benchmarks.acting import acting_beside_generate
 from benchmarks.measuring import Measurement
+from benchmarks.passages import write_long_passages
 from benchmarks.report import facts, surroundings, table
 from benchmarks.stepping import (
     NER_DENSE,
     QA,
+    SLOTS,
     first_pass_beside_steady,
     single_beside_trivial,
     vector_beside_single,
+    vector_beside_trivial,
 )
 from benchmarks.updating import update_beside_prefixes
 
@@ -68,6 +74,8 @@ class Settings:
     """Threads of torch; small models are fastest on one."""
     quick: bool = False
     """A smoke run: everything once or twice, with numbers that mean nothing."""
+    squad: Path | None = None
+    """A SQuAD file to take the long passages from; without one, built-in passages are joined."""
     out: Path | None = None
     """Write numbers, versions, commit and command to this JSON file."""
 
@@ -77,7 +85,10 @@ class Settings:
         return QUICK if self.quick else Effort()
 
 
-def measurements(effort: Effort) -> Iterator[Measurement]:
+SUMMARIZATION: dict[str, Any] = {"id": "TextSummarization-v0", "max_new_tokens": 32}
+
+
+def measurements(effort: Effort, squad: Path | None) -> Iterator[Measurement]:
     """All of them, one after the other."""
     e = effort
     yield single_beside_trivial(e.examples, e.steps, e.rounds)
@@ -85,6 +96,17 @@ def measurements(effort: Effort) -> Iterator[Measurement]:
     amounts = (e.examples, e.steps, e.iterations, e.rounds)
     yield vector_beside_single("TextNER-v0 dense", NER_DENSE, 10, *amounts)
     yield vector_beside_single("TextQA-v0 constrained", QA, 5, *amounts)
+    beside_trivial = partial(vector_beside_trivial, iterations=e.iterations, rounds=e.rounds)
+    fixed = {**SUMMARIZATION, "size": e.examples}
+    yield beside_trivial("TextSummarization-v0", fixed, SLOTS, 300_000)
+    yield beside_trivial("TextSummarization-v0 dense", {**fixed, "reward": "dense"}, SLOTS, 100_000)
+    dialogue = {"id": "TextDialogue-v0", "size": e.examples}
+    yield beside_trivial("TextDialogue-v0 simulated", dialogue, SLOTS, 100_000)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "long.json")
+        write_long_passages(squad, path)
+        long = {"id": "TextQA-v0", "dataset": str(path), "split": "all"}
+        yield beside_trivial("TextQA-v0, 300-400 tokens", long, 64, 100_000)
     yield acting_beside_generate(e.answer_tokens, e.batches, e.rounds)
     yield update_beside_prefixes(e.answer_tokens, e.updates, e.rounds)
 
@@ -96,7 +118,7 @@ def run(settings: Settings) -> list[Measurement]:
     print(command)
     print(explanation(settings), end="\n\n", flush=True)
     measured = []
-    for measurement in measurements(settings.effort):
+    for measurement in measurements(settings.effort, settings.squad):
         if settings.quick:  # a requirement is for steady numbers
             measurement = replace(measurement, required=None)
         measured.append(measurement)

@@ -9,7 +9,7 @@ import numpy as np
 import one_skill
 import pytest
 
-from agents import PPO, AgentError, ExpertAgent, PPOConfig, RandomAgent, evaluate
+from agents import PPO, AgentError, ReferenceAgent, PPOConfig, RandomAgent, evaluate
 from agents.environment import Contract, check_same_contract
 from agents.evaluation import bootstrap, mean_of_each
 from agents.report import Point, save_results
@@ -34,7 +34,7 @@ def test_every_example_is_scored_once_whatever_the_slots(num_envs: int) -> None:
 
 
 def test_the_expert_reaches_the_maximum_and_chance_does_not() -> None:
-    assert evaluate(ExpertAgent(), "OneSkill-v0", **OPTIONS).score == (1, 1, 1)
+    assert evaluate(ReferenceAgent(), "OneSkill-v0", **OPTIONS).score == (1, 1, 1)
     chance = evaluate(RandomAgent(8), "OneSkill-v0", **OPTIONS)
     assert chance.score_name == "share"
     assert 0 < chance.score.low < chance.score.value < chance.score.high < 0.4
@@ -83,7 +83,7 @@ def test_episodes_without_a_metric_do_not_count_for_it(tmp_path: Path) -> None:
 
 def test_an_expert_without_an_environment_says_what_to_do() -> None:
     with pytest.raises(AgentError, match="call attach"):
-        ExpertAgent().predict(np.zeros((1, 3), np.int32))
+        ReferenceAgent().predict(np.zeros((1, 3), np.int32))
 
 
 def test_intervals_cover_the_mean_as_often_as_they_say() -> None:

@@ -16,7 +16,7 @@ from agents import (
     PPO,
     BCConfig,
     BehaviourCloning,
-    ExpertAgent,
+    ReferenceAgent,
     PPOConfig,
     RandomAgent,
     TrainingDiverged,
@@ -50,7 +50,7 @@ def test_cloning_learns_what_the_expert_does() -> None:
     )
     agent.learn(progress_bar=False)
     assert evaluate(agent, "OneSkill-v0", **TASK).score.low > 0.95
-    assert evaluate(ExpertAgent(), "OneSkill-v0", **TASK).score == (1, 1, 1)
+    assert evaluate(ReferenceAgent(), "OneSkill-v0", **TASK).score == (1, 1, 1)
     assert evaluate(RandomAgent(10), "OneSkill-v0", **TASK).score.high < 0.2
 
 
