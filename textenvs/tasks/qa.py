@@ -12,6 +12,7 @@ from textenvs.data.examples import QAExample
 from textenvs.metrics.answers import NO_GOLD, AnswerLexicon, AnswerScores
 from textenvs.metrics.squad import reference_words
 from textenvs.tasks.base import Slots
+from textenvs.tasks.guess import guess_span
 from textenvs.tasks.passages import PassageTask
 from textenvs.tasks.sources import Limits
 from textenvs.tasks.writing import WritingEpisodes, WritingTask
@@ -81,6 +82,9 @@ class QATask(WritingTask, PassageTask):
             gold_lengths=(self._num_references,),
         )
 
+    def _fits(self, example: QAExample, need: Limits) -> bool:
+        return need.steps <= (self._max_new_tokens or need.steps) and super()._fits(example, need)
+
     def _fields(self, example: QAExample, passage: Encoding) -> dict[str, Any]:
         references = self.lexicon.references(example.answers)
         # Rows to spare repeat the first reference.
@@ -105,6 +109,13 @@ class QATask(WritingTask, PassageTask):
     def lexicon(self) -> AnswerLexicon:
         """The words of the vocabulary and of the references."""
         return AnswerLexicon(self.tokenizer)
+
+    def heuristic(self, index: int) -> list[int]:
+        """Write the span that `guess_span` finds."""
+        example = self.examples[index]
+        first, last = guess_span(example, self.tokenizer)
+        tokens = self.tokenizer.encode(example.passage).ids[first : last + 1]
+        return self.actions_of(tokens, self.max_steps)
 
     def episodes(self, num_slots: int) -> QAEpisodes:
         """Room for ``num_slots`` answers at a time."""

@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from textenvs.data.examples import QAExample
 from textenvs.metrics import squad
 from textenvs.tasks.base import Episodes, Slots
+from textenvs.tasks.guess import guess_span
 from textenvs.tasks.passages import PassageTask
 from textenvs.tasks.sources import Limits
 from textenvs.tokenization import Encoding
+from textenvs.views import Paragraph, Part
 
 
 class QASpanTask(PassageTask):
@@ -91,6 +93,10 @@ class QASpanTask(PassageTask):
     def _surface(self, example: QAExample, passage: Encoding, first: int, last: int) -> str:
         return example.passage[passage.offsets[first, 0] : passage.offsets[last, 1]]
 
+    def heuristic(self, index: int) -> tuple[int, int]:
+        """Point at the span that `guess_span` finds."""
+        return guess_span(self.examples[index], self.tokenizer)
+
     def episodes(self, num_slots: int) -> QASpanEpisodes:
         """Room for ``num_slots`` answers at a time."""
         return QASpanEpisodes(self, num_slots)
@@ -164,12 +170,26 @@ class QASpanEpisodes(Episodes):
 
     def text(self, slot: int) -> str:
         """The passage's text between the pointers, to the letter."""
+        chosen = self._chosen(slot)
+        if chosen is None:
+            return ""
+        passage: str = self.task.example(int(self.indices[slot])).passage
+        return passage[slice(*chosen)]
+
+    def _chosen(self, slot: int) -> tuple[int, int] | None:
+        """The characters of the passage between the pointers; None if they point at nothing."""
         steps = int(self.steps[slot])
         if not steps:
-            return ""
+            return None
         first, last = self.actions[slot, 0], self.actions[slot, steps - 1]
         if not first <= last < self.passage_lengths[slot]:
-            return ""
-        index = int(self.indices[slot])
-        passage: str = self.task.example(index).passage
-        return passage[self.starts[slot, first] : self.ends[slot, last]]
+            return None
+        return int(self.starts[slot, first]), int(self.ends[slot, last])
+
+    def view(self, slot: int) -> list[Part]:
+        """The prompt with the answer marked in the passage, and the answer."""
+        prompt = self.task.prompt_text(int(self.indices[slot]))
+        return [
+            Paragraph(prompt, chosen=self._chosen(slot)),
+            Paragraph(self.text(slot), speaker=">", by_agent=True),
+        ]
