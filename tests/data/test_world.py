@@ -18,13 +18,14 @@ from textenvs.data.world.ner import WorldNER
 from textenvs.data.world.qa import WorldQA, _facts
 from textenvs.data.world.relations import RELATIONS
 from textenvs.data.world.sequence import WorldSequence
+from textenvs.data.world.summarization import WorldSummarization
 from textenvs.data.world.templates import SLOTS, WITH_ENTITIES
 from textenvs.errors import OptionError
 from textenvs.tokenization.pieces import SPACE, PieceTokenizer
 
 TOKENIZER = PieceTokenizer.builtin()
 COMMON = {token.removeprefix(SPACE) for token in build_vocabulary() if token.startswith(SPACE)}
-TASKS = [WorldQA, WorldNER]
+TASKS = [WorldQA, WorldNER, WorldSummarization]
 
 
 @pytest.fixture(scope="module")

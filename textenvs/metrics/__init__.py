@@ -10,7 +10,7 @@ from textenvs.errors import TextEnvsError, unknown
 if TYPE_CHECKING:
     import evaluate
 
-METRICS = ("entity_f1", "squad_f1")
+METRICS = ("entity_f1", "rouge_f1", "squad_f1")
 """The metrics that are packaged as `evaluate` modules."""
 
 
@@ -18,7 +18,7 @@ def load(name: str) -> evaluate.Metric:
     """A packaged metric as an `evaluate.Metric`; nothing is downloaded.
 
     Args:
-        name: ``"squad_f1"`` or ``"entity_f1"``.
+        name: One of `METRICS`.
 
     Raises:
         OptionError: An unknown `name`.

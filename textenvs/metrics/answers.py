@@ -2,69 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from textenvs.metrics.lexicon import NO_WORD, Lexicon
 from textenvs.metrics.squad import answer_words, reference_words
 from textenvs.tokenization import Tokenizer
-from textenvs.tokenization.words import TokenWords
 
 Slots: TypeAlias = "int | NDArray[np.intp]"
 
-MAX_SPELLED = 65_536
-_NO_WORD = 0
 NO_GOLD = -1
 """Fills a row of a reference's word numbers, which has room for one more than its words."""
 
 
-class AnswerLexicon:
-    """Numbers for the normalised words of references and of a tokenizer's vocabulary.
-
-    Attributes:
-        starts: Whether a token always starts a new word, bool ``(vocabulary,)``.
-        token_words: The words of such a token alone, int32 ``(vocabulary, W)``, filled up with 0;
-            a token that is punctuation or an article has none.
-    """
+class AnswerLexicon(Lexicon):
+    """The words of answers, by the rules of SQuAD."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
-        self._numbers: dict[str, int] = {}
-        self._spelled: dict[bytes, list[int]] = {}
-        self._words = TokenWords(tokenizer, answer_words)
-        self.starts = self._words.starts_chunk
-        words = [
-            self._words.words((token,)) if starts else ()
-            for token, starts in enumerate(self.starts.tolist())
-        ]
-        self.token_words = np.zeros((len(words), max(1, *map(len, words))), np.int32)
-        for token, of_token in enumerate(words):
-            self.token_words[token, : len(of_token)] = self.numbers(of_token)
-
-    def numbers(self, words: Iterable[str]) -> list[int]:
-        """The words' numbers, from 1; new words get new ones."""
-        known, before = self._numbers, len(self._numbers)
-        numbers = [known.setdefault(word, len(known) + 1) for word in words]
-        if len(known) > before:
-            self._spelled.clear()  # what no reference had, one may have now
-        return numbers
+        super().__init__(tokenizer, answer_words)
 
     def references(self, answers: Sequence[str]) -> list[list[int]]:
         """The words of each reference that counts, as numbers."""
         return [self.numbers(words) for words in reference_words(answers)]
-
-    def lookup(self, tokens: NDArray[np.int32]) -> list[int]:
-        """The numbers of the words that tokens spell; −2 for a word that no reference has."""
-        key = tokens.tobytes()
-        numbers = self._spelled.get(key)
-        if numbers is None:
-            words = self._words.words(tuple(tokens.tolist()))
-            numbers = [self._numbers.get(word, -2) for word in words]
-            if len(self._spelled) >= MAX_SPELLED:
-                self._spelled.clear()
-            self._spelled[key] = numbers
-        return numbers
 
 
 class AnswerScores:
@@ -110,7 +72,7 @@ class AnswerScores:
         self._gold[slots], self._gold_lengths[slots] = gold, lengths
         for counter in (self._lengths, self._tail_starts, self._counts, self._common, self._used):
             counter[slots] = 0
-        self._tails[slots] = _NO_WORD
+        self._tails[slots] = NO_WORD
         self._in_order[slots] = True
 
     def push(self, slots: Slots, tokens: Any) -> None:
@@ -146,7 +108,7 @@ class AnswerScores:
         words = self._lexicon.lookup(tail)
         if len(words) > self._tails.shape[1]:
             self._tails = np.pad(self._tails, ((0, 0), (0, len(words) - self._tails.shape[1])))
-        self._tails[slot] = _NO_WORD
+        self._tails[slot] = NO_WORD
         self._tails[slot, : len(words)] = words
 
     def _settled(self, slots: Slots) -> tuple[Any, Any, Any, Any]:
@@ -157,7 +119,7 @@ class AnswerScores:
         last = self._gold.shape[2] - 1
         for column in range(self._tails.shape[1]):
             words = self._tails[slots, column]
-            is_word = words != _NO_WORD
+            is_word = words != NO_WORD
             free = (gold == words[..., None, None]) & ~used
             taken = free & (np.cumsum(free, axis=-1) == 1)
             used = used | taken

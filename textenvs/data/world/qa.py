@@ -2,35 +2,24 @@
 
 from __future__ import annotations
 
-import re
-from functools import cache
 from random import Random
-from typing import NamedTuple
 
 from textenvs.data.examples import QAExample
 from textenvs.data.world.cast import Cast, cast
 from textenvs.data.world.entities import Entity, pick
+from textenvs.data.world.prose import (
+    COMPANIONS,
+    SHORT_RATE,
+    Fact,
+    Mention,
+    draw_fact,
+    join,
+    write,
+)
 from textenvs.data.world.relations import RELATIONS, Relation
 from textenvs.data.world.sequence import WorldSequence
 
-PRONOUN_RATE, SHORT_RATE = 0.5, 0.5
-"""How often a subject is called by a pronoun or a short name where that is clear."""
-JOIN_RATE = 0.4
-"""How often two facts about one subject share a sentence, as far as three sentences remain."""
 ARTICLES = ("a ", "an ", "the ", "The ")
-
-COMPANIONS = {
-    id(relation): tuple(
-        other
-        for other in RELATIONS
-        if other.subject == relation.subject
-        and other.topic != relation.topic
-        and not ("year" in other.values and "year" in relation.values)
-    )
-    for relation in RELATIONS
-}
-"""For each relation those that can stand in the same passage; with dates of two relations a person
-could be employed before being born."""
 
 
 class WorldQA(WorldSequence[QAExample]):
@@ -53,9 +42,9 @@ class WorldQA(WorldSequence[QAExample]):
         facts = _facts(cast(self.split), random)
         target = facts[0]
         random.shuffle(facts)
-        passage, starts = _write(_sentences(facts, random), target, random)
+        passage, mentions = write(join(facts, 3, random), random)
         question, part = _ask(target, random)
-        spans = _answers(passage, target, part, starts)
+        spans = _answers(passage, target, part, mentions)
         return QAExample(
             id=f"{self.split}-{index}",
             passage=passage,
@@ -65,28 +54,6 @@ class WorldQA(WorldSequence[QAExample]):
         )
 
 
-class Fact(NamedTuple):
-    """A relation of a subject; the parts are all its entities by their letter in the phrasings."""
-
-    relation: Relation
-    subject: Entity
-    parts: dict[str, Entity]
-
-
-class Mentions(NamedTuple):
-    """Where a passage mentions the parts of the fact that is asked for.
-
-    Attributes:
-        introduction: Where its subject is introduced by its full name.
-        parts: For each part, where the fact's sentence mentions it.
-        subject: How that sentence calls the subject.
-    """
-
-    introduction: int
-    parts: dict[str, int]
-    subject: str
-
-
 def _facts(world: Cast, random: Random) -> list[Fact]:
     """Four or five facts; the first is asked for, and others state its relation of others."""
     relation = pick(RELATIONS, random)
@@ -94,10 +61,7 @@ def _facts(world: Cast, random: Random) -> list[Fact]:
     used: set[str] = set()
 
     def fact(relation: Relation, subject: Entity) -> Fact:
-        parts = {"s": subject}
-        for letter, kind in zip("vw", relation.values, strict=False):
-            parts[letter] = world.draw(kind, random, used)
-        return Fact(relation, subject, parts)
+        return draw_fact(world, relation, subject, random, used)
 
     layout = random.random()
     subjects = [world.draw(relation.subject, random, used) for _ in range(3 if layout < 0.4 else 2)]
@@ -109,80 +73,6 @@ def _facts(world: Cast, random: Random) -> list[Fact]:
     if layout < 0.6 and third in COMPANIONS[id(companion)]:
         facts.append(fact(third, pick(subjects, random)))
     return facts
-
-
-def _sentences(facts: list[Fact], random: Random) -> list[list[Fact]]:
-    """The facts in order, some of them joined to an earlier one about the same subject."""
-    sentences: list[list[Fact]] = []
-    spare = len(facts) - 3
-    for fact in facts:
-        host = None
-        if spare and random.random() < JOIN_RATE:
-            host = next(
-                (s for s in sentences if len(s) == 1 and s[0].subject is fact.subject), None
-            )
-        if host is None:
-            sentences.append([fact])
-        else:
-            host.append(fact)
-            spare -= 1
-    return sentences
-
-
-def _write(sentences: list[list[Fact]], target: Fact, random: Random) -> tuple[str, Mentions]:
-    """The passage, and where it mentions the parts of the target."""
-    passage = ""
-    introductions: dict[str, int] = {}
-    clear: Entity | None = None  # what a pronoun would be understood to mean
-    found: tuple[dict[str, int], str] = {}, ""
-    for facts in sentences:
-        subject = facts[0].subject
-        name = subject.full
-        if name in introductions:
-            name = _name_again(subject, subject is clear, random)
-        leads = len(facts) > 1 or name == subject.pronoun
-        starts: dict[str, int] = {}
-        sentence = ""
-        for number, fact in enumerate(facts):
-            segments = _segments(
-                pick(fact.relation.leading if leads else fact.relation.statements, random)
-            )
-            if number:
-                sentence += " and"
-                segments = segments[2:]  # less its subject
-                starts = {"s": starts["s"]}
-            sentence = _fill(sentence, segments, fact, name, starts)
-            if fact is target:
-                found = {part: len(passage) + start for part, start in starts.items()}, name
-        if subject.full not in introductions:
-            introductions[subject.full] = len(passage) + starts["s"]
-        clear = subject if next(iter(starts)) == "s" and name != subject.pronoun else None
-        passage += f"{sentence[0].upper()}{sentence[1:]}. "
-    return passage[:-1], Mentions(introductions[target.subject.full], *found)
-
-
-def _name_again(subject: Entity, is_clear: bool, random: Random) -> str:
-    """What to call a subject that was introduced before."""
-    if is_clear and random.random() < PRONOUN_RATE:
-        return subject.pronoun
-    if subject.shorts and random.random() < SHORT_RATE:
-        return pick(subject.shorts, random)
-    return subject.full
-
-
-@cache
-def _segments(phrasing: str) -> list[str]:
-    """A phrasing as text and the letters of its parts in turn."""
-    return re.split(r"\{(\w)\}", phrasing)
-
-
-def _fill(sentence: str, segments: list[str], fact: Fact, name: str, starts: dict[str, int]) -> str:
-    """The sentence with a phrasing put behind it; notes in `starts` where each part stands."""
-    sentence += segments[0]
-    for part, text in zip(segments[1::2], segments[2::2], strict=True):
-        starts[part] = len(sentence)
-        sentence += (name if part == "s" else fact.parts[part].full) + text
-    return sentence
 
 
 def _ask(fact: Fact, random: Random) -> tuple[str, str]:
@@ -197,15 +87,19 @@ def _ask(fact: Fact, random: Random) -> tuple[str, str]:
     return question, part
 
 
-def _answers(passage: str, fact: Fact, part: str, mentions: Mentions) -> list[tuple[int, int]]:
+def _answers(passage: str, fact: Fact, part: str, mentions: list[Mention]) -> list[tuple[int, int]]:
     """The spans that answer a question for a part, the most complete first."""
     entity = fact.parts[part]
-    start = mentions.introduction if part == "s" else mentions.parts[part]
+    (mention,) = (mention for mention in mentions if mention.fact is fact)
+    introduction = next(
+        mention.starts["s"] for mention in mentions if mention.fact.subject is fact.subject
+    )
+    start = introduction if part == "s" else mention.starts[part]
     end = start + len(entity.full)
     spans = [(start, end)]
     if passage.startswith(ARTICLES, start):
         spans.append((passage.index(" ", start) + 1, end))
-    if part == "s" and mentions.subject in entity.shorts:
-        start = mentions.parts["s"]
-        spans.append((start, start + len(mentions.subject)))
+    if part == "s" and mention.name in entity.shorts:
+        start = mention.starts["s"]
+        spans.append((start, start + len(mention.name)))
     return spans

@@ -1,0 +1,1 @@
+"""A package so that the `evaluate` module beside this file is installed."""
