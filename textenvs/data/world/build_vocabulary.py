@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from textenvs.data.world import entities
+from textenvs.data.world import entities, speech, venues
 from textenvs.data.world.relations import RELATIONS
 from textenvs.data.world.templates import SLOTS, WITH_ENTITIES, WITHOUT_ENTITIES
 from textenvs.tokenization.pieces import SPACE, SPECIAL_TOKENS
@@ -69,6 +69,21 @@ def _words() -> Iterator[str]:
         yield from (
             word for form in forms for word in form if word.isalpha() and not word.isupper()
         )
+    for text in _dialogue_texts():
+        yield from re.findall(r"[A-Za-z]+", re.sub(r"\{\w+\}", " ", text))
+
+
+def _dialogue_texts() -> Iterator[str]:
+    """What dialogues are written with, less the names."""
+    yield "User System Road"
+    yield from (*speech.GREETINGS, *speech.WISHES, *speech.all_user_sentences())
+    yield from (form for forms in speech.SYSTEM_SENTENCES.values() for form in forms)
+    for kind in venues.KINDS.values():
+        yield kind.name
+        for slot in kind.slots:
+            yield from (slot.name, *slot.values)
+        for fact in kind.facts:
+            yield from (fact.name, fact.said)
 
 
 def main() -> None:
