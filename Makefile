@@ -16,7 +16,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-slow lint types format bench build clean
+.PHONY: help demo test test-slow lint types format bench gallery build clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ format: $(INSTALLED) ## rewrite the code in ruff's format
 
 bench: $(INSTALLED) ## measure the speed of environments and agents
 	$(BIN)/python -m benchmarks.throughput $(BENCH_ARGS)
+
+gallery: $(INSTALLED) ## write docs/gallery.md, episodes of each environment
+	$(BIN)/python -m textenvs.gallery
 
 build: $(INSTALLED) ## a wheel, in dist/
 	$(BIN)/python -m pip wheel --no-deps --wheel-dir dist .

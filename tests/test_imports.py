@@ -17,7 +17,7 @@ import textenvs
 ROOT = Path(__file__).resolve().parents[1]
 
 LAYERS: tuple[set[str], ...] = (
-    {"errors"},
+    {"errors", "terminal", "views"},
     {"tokenization"},
     {"data", "metrics"},
     {"tasks"},
@@ -26,6 +26,8 @@ LAYERS: tuple[set[str], ...] = (
     {"vector_env"},
     {"wrappers"},
     {"registration"},
+    {"checking"},
+    {"check", "gallery"},
 )
 """The parts of textenvs: each may import itself and those of the layers above it in this list."""
 

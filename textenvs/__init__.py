@@ -6,6 +6,7 @@
 >>> observation, reward, terminated, truncated, info = env.step(env.unwrapped.expert_action())
 """
 
+from textenvs.checking import check
 from textenvs.env import TextEnv
 from textenvs.errors import (
     DatasetError,
@@ -34,6 +35,7 @@ __all__ = [
     "TextEnvsError",
     "TextVectorEnv",
     "TokenizerError",
+    "check",
     "register",
 ]
 

@@ -11,9 +11,10 @@ from gymnasium.error import InvalidAction, ResetNeeded
 from numpy.typing import NDArray
 
 from textenvs.errors import OptionError, unknown
-from textenvs.rendering import render_text
+from textenvs.rendering import Narrator, render_text
 from textenvs.rewards import Reward, RewardSignal
 from textenvs.tasks import Task, build_task
+from textenvs.views import Part
 
 ILLEGAL_ACTION = ("allow", "raise")
 
@@ -25,6 +26,7 @@ class TaskFacade:
         task: The task.
         action_tokens: The token id that each action appends, int32 ``(n_actions,)``.
         pad_token_id: The id that fills an observation to the right of its prefix.
+        eos_token_id: The id that ends an answer, where the task has answers of free tokens.
         illegal_action: ``"allow"`` or ``"raise"``.
     """
 
@@ -51,6 +53,7 @@ class TaskFacade:
         self.render_mode = render_mode
         self.action_tokens = self.task.action_tokens
         self.pad_token_id = self.task.tokenizer.pad_token_id
+        self.eos_token_id = self.task.tokenizer.eos_token_id
         self._observation_space = spaces.Box(
             0, self.task.vocab_size - 1, (self.task.max_tokens,), np.int32
         )
@@ -95,6 +98,7 @@ class TextEnv(TaskFacade, gymnasium.Env[NDArray[np.int32], np.int64]):
     Attributes:
         action_tokens: The token id that each action appends, int32 ``(n_actions,)``.
         pad_token_id: The id that fills an observation to the right of its prefix.
+        eos_token_id: The id that ends an answer, where the task has answers of free tokens.
 
     Raises:
         OptionError: There is no such task, option or value.
@@ -118,6 +122,8 @@ class TextEnv(TaskFacade, gymnasium.Env[NDArray[np.int32], np.int64]):
         self._n = len(self.action_tokens)
         self._episodes = self.task.episodes(1)
         self._signal = RewardSignal(reward, self._episodes)
+        self._reward = 0.0
+        self._narrator = Narrator() if render_mode == "human" else None
         self._slot = np.zeros(1, np.intp)
         self._running = False
         self._ended = False
@@ -143,8 +149,8 @@ class TextEnv(TaskFacade, gymnasium.Env[NDArray[np.int32], np.int64]):
         self._episodes.begin(self._slot, [int(index)])
         self._signal.begin(0)
         self._running, self._ended = True, False
-        if self.render_mode == "human":
-            self.render()
+        if self._narrator:
+            self._narrator.begin(self._episodes, 0)
         return self._episodes.observation(0), self._mask_info()
 
     def step(self, action: Any) -> tuple[NDArray[np.int32], float, bool, bool, dict[str, Any]]:
@@ -170,8 +176,9 @@ class TextEnv(TaskFacade, gymnasium.Env[NDArray[np.int32], np.int64]):
         reward, components = self._signal.one(0, done, metrics)
         if components:
             info["reward_components"] = components
-        if self.render_mode == "human":
-            self.render()
+        self._reward = reward
+        if self._narrator:
+            self._narrator.step(episodes, 0, reward, done)
         return episodes.observation(0), reward, done, False, info
 
     def _checked(self, action: Any) -> int:
@@ -215,15 +222,18 @@ class TextEnv(TaskFacade, gymnasium.Env[NDArray[np.int32], np.int64]):
         if not (self._running or self._ended):
             raise ResetNeeded(reset_message(ended=False))
 
+    def view(self) -> list[Part]:
+        """The episode so far as the parts that rendering lays out."""
+        self._need_episode()
+        return self._episodes.view(0)
+
     def render(self) -> str | None:
-        """The episode so far: returned as text in mode ``"ansi"``, printed in ``"human"``."""
+        """The episode so far as text in mode ``"ansi"``; ``"human"`` prints as it goes, unasked."""
         self._need_render_mode()
         self._need_episode()
-        text = render_text(self._episodes, 0)
-        if self.render_mode == "human":
-            print(text, flush=True)
+        if self._narrator:
             return None
-        return text
+        return render_text(self._episodes, 0, self._reward, self._ended)
 
 
 def draw_example(rng: np.random.Generator, count: int) -> int:

@@ -1,31 +1,109 @@
-"""Episodes as text that a person reads."""
+"""Episodes as text that a person reads, with colours where the terminal has them."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
+
 from textenvs.tasks.base import Episodes
+from textenvs.terminal import has_colour, paint, width
+from textenvs.views import Part, columns, printable
+
+ROOM_FOR_TEXT = 10
+"""Columns below which a line does not show the end of the answer."""
 
 
-def render_text(episodes: Episodes, slot: int) -> str:
-    """The prompt, the answer so far, the last action and how many are legal.
+NARROWEST = 10
+"""Columns that text takes at the least, however narrow the terminal is."""
+
+
+def render_text(episodes: Episodes, slot: int, reward: float, ended: bool) -> str:
+    """The prompt, what was written since, the last action and what it brought.
 
     Args:
         episodes: Where the episode stands.
         slot: Its slot.
+        reward: The reward of its last action.
+        ended: Whether it has ended.
     """
-    task = episodes.task
-    steps = int(episodes.steps[slot])
     lines = [
-        task.prompt_text(int(episodes.indices[slot])).rstrip("\n"),
-        f"> {episodes.text(slot)}",
+        _header(episodes, slot, has_colour()),
+        *lay_out(episodes.view(slot), width(), has_colour()),
     ]
-    if steps:
-        action = int(episodes.actions[slot, steps - 1])
-        token = task.token_name(int(task.action_tokens[action]))
-        lines.append(
-            f"  step {steps}: action {action} {token!r}, score {float(episodes.score(slot)):.3f}"
-        )
-    else:
-        lines.append("  step 0")
-    if task.constrained:
-        lines[-1] += f", {int(episodes.legal(slot).sum())} legal actions"
+    if episodes.steps[slot]:
+        outcome = _outcome(episodes, slot, reward, ended, has_colour())
+        lines.append(f"{_action(episodes, slot)}  {outcome}")
     return "\n".join(lines)
+
+
+class Narrator:
+    """Prints an episode as it goes: the prompt once, a line for each action, the whole at the end.
+
+    What others than the agent append, such as a user's turn, is printed when it comes.
+    """
+
+    def __init__(self) -> None:
+        self._prompt: list[Part] = []
+        self._parts_seen = 0
+
+    def begin(self, episodes: Episodes, slot: int) -> None:
+        """Print a new episode's prompt."""
+        self._prompt = episodes.view(slot)
+        self._parts_seen = len(self._prompt)
+        print(_header(episodes, slot, has_colour()))
+        _tell(self._prompt)
+
+    def step(self, episodes: Episodes, slot: int, reward: float, ended: bool) -> None:
+        """Print the last action, and what has come since the one before."""
+        view, colour = episodes.view(slot), has_colour()
+        action = f"{_action(episodes, slot):24}"
+        room = width() - columns(f"{action}  {_outcome(episodes, slot, reward, ended, False)}  ")
+        line = f"{action}  {_outcome(episodes, slot, reward, ended, colour)}"
+        written = [part for part in view if part.by_agent]
+        if written and room >= ROOM_FOR_TEXT:
+            line += f"  {paint(written[-1].latest(room), 'agent', colour)}"
+        print(line.rstrip())
+        if ended:
+            _tell([part for part in view if part not in self._prompt])
+        else:
+            _tell([part for part in view[self._parts_seen :] if not part.by_agent])
+        self._parts_seen = len(view)
+
+
+def _tell(parts: Sequence[Part]) -> None:
+    for line in lay_out(parts, width(), has_colour()):
+        print(line)
+    sys.stdout.flush()
+
+
+def lay_out(parts: Sequence[Part], columns_: int, colour: bool) -> list[str]:
+    """The lines of a view; each part's speaker stands before its first."""
+    gutter = max([1, *(columns(part.speaker) for part in parts)]) + 1
+    lines = []
+    for part in parts:
+        for number, line in enumerate(part.lines(max(columns_ - gutter, NARROWEST))):
+            speaker = "" if number else part.speaker
+            text = (paint(text, "agent", colour and agent) for text, agent in line)
+            before = paint(f"{speaker:{gutter}}", "faint", colour)
+            lines.append((before + "".join(text)).rstrip())
+    return lines
+
+
+def _header(episodes: Episodes, slot: int, colour: bool) -> str:
+    return paint(f"{episodes.task.name}, example {int(episodes.indices[slot])}", "bold", colour)
+
+
+def _action(episodes: Episodes, slot: int) -> str:
+    step, task = int(episodes.steps[slot]), episodes.task
+    action = int(episodes.actions[slot, step - 1])
+    name = printable(task.token_name(int(task.action_tokens[action])))
+    return f"{step:4}  {name!r} ({action})"
+
+
+def _outcome(episodes: Episodes, slot: int, reward: float, ended: bool, colour: bool) -> str:
+    style = "green" if reward > 0 else "red" if reward < 0 else "faint"
+    paid = paint(f"reward {reward:+.3f}", style, colour)
+    line = f"{paid}  score {float(episodes.score(slot)):.3f}"
+    if ended:
+        return f"{line}  ended"
+    return f"{line}  {int(episodes.legal(slot).sum())} legal" if episodes.task.constrained else line

@@ -108,6 +108,8 @@ class RewardSignal:
 
         ``metrics`` hold a value for each ended one.
         """
+        if not len(slots):  # all wait for their reset
+            return np.zeros(0), {}
         if self._dense:
             scores = self._episodes.score(slots)
             rewards: NDArray[np.float64] = scores - self._potential[slots]

@@ -75,6 +75,7 @@ class TextVectorEnv(TaskFacade, VectorEnv[NDArray[np.int32], NDArray[np.int64], 
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._episodes = self.task.episodes(num_envs)
         self._signal = RewardSignal(reward, self._episodes)
+        self._rewards = np.zeros(num_envs)
         self._all = np.arange(num_envs)
         self._rngs: list[np.random.Generator | None] = [None] * num_envs
         self._seeds: list[int | None] = [None] * num_envs
@@ -210,6 +211,7 @@ class TextVectorEnv(TaskFacade, VectorEnv[NDArray[np.int32], NDArray[np.int64], 
         self._ended[ended] = True  # before the user's reward function, which may fail
         rewards = np.zeros(self.num_envs)
         rewards[slots], components = self._signal.many(slots, done, metrics)
+        self._rewards = rewards
 
         info: dict[str, Any] = {}
         if len(ended):
@@ -318,4 +320,8 @@ class TextVectorEnv(TaskFacade, VectorEnv[NDArray[np.int32], NDArray[np.int64], 
         """Each slot's episode so far, as text."""
         self._need_render_mode()
         self._need_episodes()
-        return tuple(render_text(self._episodes, slot) for slot in range(self.num_envs))
+        outcomes = zip(self._rewards.tolist(), self._ended.tolist(), strict=True)
+        return tuple(
+            render_text(self._episodes, slot, reward, ended)
+            for slot, (reward, ended) in enumerate(outcomes)
+        )

@@ -61,6 +61,8 @@ def bag_f1(prediction: Sequence[str], reference: Sequence[str]) -> float:
     """The F1 of two bags of words, in [0, 1]; if either is empty, whether both are."""
     if not prediction or not reference:
         return float(not prediction and not reference)
+    if prediction == reference:
+        return 1.0
     common = (Counter(prediction) & Counter(reference)).total()
     if common == 0:
         return 0.0

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from textenvs.tasks.rows import Layout
 from textenvs.tokenization import Tokenizer
+from textenvs.views import Paragraph, Part
 
 Slots: TypeAlias = "int | NDArray[np.intp]"
 
@@ -244,6 +245,11 @@ class Episodes(ABC):
     def texts(self, slots: NDArray[np.intp]) -> list[str]:
         """The answers so far as text."""
         return [self.text(slot) for slot in slots.tolist()]
+
+    def view(self, slot: int) -> list[Part]:
+        """What a person is shown of an episode: here the prompt, and the answer so far."""
+        prompt = self.task.prompt_text(int(self.indices[slot]))
+        return [Paragraph(prompt), Paragraph(self.text(slot), speaker=">", by_agent=True)]
 
     def observation(self, slots: Slots) -> NDArray[np.int32]:
         """The prefixes, padded on the right: a new int32 array ``(n, T)`` or ``(T,)``."""

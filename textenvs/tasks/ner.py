@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 from textenvs.data.conll import read_conll
 from textenvs.data.examples import NERExample
 from textenvs.data.files import OnError
+from textenvs.data.records import NER_SCHEMA
 from textenvs.data.world import WorldNER
 from textenvs.errors import OptionError
 from textenvs.metrics.entities import precision_recall_f1, transition_tables
 from textenvs.tasks.base import Episodes, Slots
 from textenvs.tasks.sources import Limits, SourceTask
+from textenvs.views import Part, Tagged
 
 
 class NERTask(SourceTask[NERExample]):
@@ -27,7 +29,9 @@ class NERTask(SourceTask[NERExample]):
     The prompt is the sentence and a line break; then the environment appends the first word, the
     agent its tag, the environment the next word, and so on. The tags are BIO: ``B-PER`` begins a
     person, ``I-PER`` continues it, ``O`` is outside. The built-in data has the types LOC, MISC,
-    ORG and PER; ``dataset`` reads CoNLL columns with types of their own.
+    ORG and PER; ``dataset`` reads CoNLL columns with types of their own, from files of any name
+    but ``.jsonl``, ``.csv`` and ``.tsv``: these, and Hugging Face data sets, have named columns,
+    ``tokens`` and ``ner_tags``.
 
     ## Action space
     ``Discrete(tags)``: the index in `labels`. Each tag is one token of its own, beyond the
@@ -70,6 +74,7 @@ class NERTask(SourceTask[NERExample]):
         return read_conll(path, on_error=on_error)
 
     world = WorldNER
+    schema = NER_SCHEMA
     builtin_limits = Limits(prompt=40, steps=20)
 
     @staticmethod
@@ -109,13 +114,19 @@ class NERTask(SourceTask[NERExample]):
 
     def _pieces(self, example: NERExample) -> list[NDArray[np.int32]]:
         """The tokens of each word; the sentence is tokenized whole."""
-        sentence = self.tokenizer.encode(" ".join(example.words))
+        sentence = self.encode(" ".join(example.words))
         return _words_of(sentence.ids, sentence.offsets, example.words)
+
+    def _encoded_texts(self, example: NERExample) -> tuple[str, ...]:
+        return self.texts(example)
 
     def _measure(self, example: NERExample) -> Limits:
         tokens = sum(map(len, self._pieces(example)))
         words = len(example.words)
         return Limits(tokens + len(self._line_break), words)
+
+    def _fits(self, example: NERExample, need: Limits) -> bool:
+        return need.prompt <= (self.max_prompt_tokens or need.prompt)
 
     def _allow(self, limits: Limits) -> None:
         room = self.max_prompt_tokens or limits.prompt
@@ -344,5 +355,13 @@ class NEREpisodes(Episodes):
 
     def text(self, slot: int) -> str:
         """The tags so far."""
+        return " ".join(self._tags(slot))
+
+    def _tags(self, slot: int) -> list[str]:
         tags = self.actions[slot, : self.steps[slot]].tolist()
-        return " ".join(map(self.task.labels.__getitem__, tags))
+        return [self.task.labels[tag] for tag in tags]
+
+    def view(self, slot: int) -> list[Part]:
+        """The words, with the tags so far below them."""
+        example = self.task.examples[int(self.indices[slot])]
+        return [Tagged(example.words, self._tags(slot))]
