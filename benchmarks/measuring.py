@@ -16,12 +16,13 @@ class Measurement:
 
     Attributes:
         what: What was measured.
-        unit: Of its rates and of the other's; more is better.
+        unit: Of its rates and of the other's.
         rates: One a round.
         against: What it is compared with.
         against_rates: One a round.
         required: The least that is asked for; None for nothing.
         required_of: Whether that is a ratio, or a rate in `unit`.
+        at_most: Less is better, and ``required`` is the most that is allowed.
         notes: Further facts, for the file.
     """
 
@@ -32,6 +33,7 @@ class Measurement:
     against_rates: Rates
     required: float | None = None
     required_of: Literal["ratio", "rate"] = "ratio"
+    at_most: bool = False
     notes: dict[str, Any] | None = None
 
     @property
@@ -59,7 +61,8 @@ class Measurement:
         """Whether the requirement is; None where there is none."""
         if self.required is None:
             return None
-        return (self.ratio if self.required_of == "ratio" else self.rate) >= self.required
+        found = self.ratio if self.required_of == "ratio" else self.rate
+        return found <= self.required if self.at_most else found >= self.required
 
 
 def in_turn(

@@ -43,6 +43,8 @@ def _cells(m: Measurement) -> tuple[str, ...]:
         required = f"{m.required:,.0f} {m.unit}"
     else:
         required = f"{m.required:g} x"
+    if m.at_most and m.required is not None:
+        required = f"at most {required}"
     met = {None: "-", True: "yes", False: "NO, MISSED"}[m.met]
     ratio = f"{m.ratio:.3g} [{low:.3g}, {high:.3g}]"
     return (

@@ -115,7 +115,7 @@ def test_empty_split_says_what_to_do(tmp_path: Path) -> None:
     empty = next(s for s in ("test", "train") if s != assign_split("same"))
     with pytest.raises(DatasetError) as caught:
         load_split(str(path), empty, read_lines, key)
-    assert f"split {empty!r} is empty: the file has 2 examples in 1 groups" in str(caught.value)
+    assert f"split {empty!r} is empty: there are 2 examples in 1 groups" in str(caught.value)
     assert "Use split='all', or keep a file for each split" in str(caught.value)
 
 

@@ -181,8 +181,8 @@ def test_faulty_paragraph_and_article_are_skipped_whole(tmp_path: Path) -> None:
     [
         ("", "sample.json: the file is empty"),
         ("[", "sample.json:1:2: expected JSON: Expecting value"),
-        ('{"data":\n  [1,]}', "sample.json:2:"),
-        ("[" * 100_000, "sample.json: expected SQuAD JSON: "),
+        ('{"data":\n  [{"paragraphs": []},]}', "sample.json:2:"),
+        ("[" * 100_000, "sample.json: expected JSON: "),
         ([], "sample.json: the file: expected an object, got a list: []"),
         ({"rows": []}, "data: expected a field with a list, got none (here: 'rows')"),
         ({"data": []}, "expected questions under data[].paragraphs[].qas, got none"),
@@ -198,7 +198,7 @@ def test_broken_file(tmp_path: Path, content: object, message: str) -> None:
 
 def test_nothing_left_after_skipping(tmp_path: Path) -> None:
     path = write(tmp_path, {"data": [{}]})
-    with pytest.raises(DatasetError, match=r"no question is well formed; the first: data\[0\]"):
+    with pytest.raises(DatasetError, match=r"no record is well formed; the first: data\[0\]"):
         read_squad(path, on_error="skip")
 
 

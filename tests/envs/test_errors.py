@@ -108,7 +108,7 @@ def test_impossible_vector_actions_are_named(env_id, actions, message):
         ({"split": "tset"}, "unknown split .*'tset': did you mean 'test'"),
         ({"split": "all"}, "unknown split of the built-in data 'all'.*'train'"),
         ({"reward": "sparse"}, "unknown reward 'sparse'.*'dense', 'terminal'"),
-        ({"reward": 3}, "reward must be 'terminal', 'dense' or a function"),
+        ({"reward": 3}, "reward must be 'terminal', 'dense', a function"),
         ({"illegal_action": "rais"}, "unknown illegal_action 'rais': did you mean 'raise'"),
         ({"max_prompt_tokens": 0}, "max_prompt_tokens must be an integer of at least 1, got 0"),
         ({"max_prompt_tokens": 2}, "max_prompt_tokens=2 leaves no room"),

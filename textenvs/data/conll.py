@@ -15,8 +15,8 @@ from textenvs.errors import DatasetError, DatasetWarning, unknown
 SCHEMES = {"IOB1": "BI", "BIO": "BI", "IOBES": "BIES", "BILOU": "BILU"}
 """The schemes that are read, each with the prefixes that its tags may have."""
 
-_TAG = re.compile(r"O|[BIESLU]-\S(?:.*\S)?")
-_TAG_EXAMPLE = "a tag ('O', or a prefix and a type such as 'B-PER')"
+TAG = re.compile(r"O|[BIESLU]-\S(?:.*\S)?")
+TAG_EXAMPLE = "a tag ('O', or a prefix and a type such as 'B-PER')"
 
 
 def detect_scheme(sequences: Iterable[Sequence[str]]) -> str:
@@ -75,7 +75,7 @@ def to_bio(tags: Sequence[str], scheme: str) -> list[str]:
     bio = []
     before = "O"
     for position, tag in enumerate(tags):
-        if not _TAG.fullmatch(tag) or tag[0] not in "O" + SCHEMES[scheme]:
+        if not TAG.fullmatch(tag) or tag[0] not in "O" + SCHEMES[scheme]:
             raise DatasetError(f"tag {position}: expected a tag of {scheme}, got {tag!r}")
         if tag == "O":
             bio.append(tag)
@@ -84,6 +84,34 @@ def to_bio(tags: Sequence[str], scheme: str) -> list[str]:
             bio.append(("B" if begins else "I") + tag[1:])
         before = tag
     return bio
+
+
+def as_bio(
+    sequences: Sequence[Sequence[str]],
+) -> tuple[list[list[str]], list[tuple[int, int]]]:
+    """Rewrite the tags of a data set, which are of one scheme, in BIO.
+
+    >>> as_bio([["B-PER", "O"], ["O", "I-LOC"]])
+    ([['B-PER', 'O'], ['O', 'B-LOC']], [(1, 1)])
+
+    Returns:
+        The tags in BIO; and, of data that is else in BIO, the sentence and the word of each I-
+        tag that continued no entity.
+
+    Raises:
+        DatasetError: The tags are of several schemes.
+    """
+    scheme = detect_scheme(sequences)
+    rewritten = [to_bio(tags, scheme) for tags in sequences]
+    if scheme != "BIO":
+        return rewritten, []
+    repaired = [
+        (sentence, word)
+        for sentence, (tags, bio) in enumerate(zip(sequences, rewritten, strict=True))
+        for word, (tag, new) in enumerate(zip(tags, bio, strict=True))
+        if tag != new
+    ]
+    return rewritten, repaired
 
 
 def read_conll(path: str | Path, *, on_error: OnError = "raise") -> list[NERExample]:
@@ -125,18 +153,16 @@ def read_conll(path: str | Path, *, on_error: OnError = "raise") -> list[NERExam
         reason = f"; the first malformed line: {notes.reasons['skip']}" if notes.counts else ""
         raise DatasetError(f"{path}: expected sentences of tagged words, got none{reason}")
     try:
-        scheme = detect_scheme(sentence.tags for sentence in sentences)
+        sequences, repaired = as_bio([sentence.tags for sentence in sentences])
     except DatasetError as error:
         raise DatasetError(f"{path}:{_scheme_conflict(sentences)}: {error}") from error
-    examples = []
-    for sentence in sentences:
-        bio = to_bio(sentence.tags, scheme)
-        if scheme == "BIO":
-            for line, tag, new in zip(sentence.lines, sentence.tags, bio, strict=True):
-                if tag != new:
-                    notes.add("repair", f"line {line}, {tag!r}")
-        name = f"{path.name}:{sentence.lines[0]}"
-        examples.append(NERExample(name, tuple(sentence.words), tuple(bio)))
+    for number, word in repaired:
+        sentence = sentences[number]
+        notes.add("repair", f"line {sentence.lines[word]}, {sentence.tags[word]!r}")
+    examples = [
+        NERExample(f"{path.name}:{sentence.lines[0]}", tuple(sentence.words), tuple(bio))
+        for sentence, bio in zip(sentences, sequences, strict=True)
+    ]
     notes.warn()
     return examples
 
@@ -247,9 +273,9 @@ def _is_comment(line: str, columns: list[str], width: int) -> bool:
 def _labels(tag: str) -> list[str]:
     """The labels of a tag, several if joined by commas; none if it is no tag."""
     parts = tag.split(",")
-    if len(parts) > 1 and all(_TAG.fullmatch(part) for part in parts):
+    if len(parts) > 1 and all(TAG.fullmatch(part) for part in parts):
         return parts
-    return [tag] if _TAG.fullmatch(tag) else []
+    return [tag] if TAG.fullmatch(tag) else []
 
 
 def _word_and_tag(
@@ -258,7 +284,7 @@ def _word_and_tag(
     """The word and the tag of a line, and whether the tag was chosen from several labels."""
     if len(columns) < 2:
         raise DatasetError(
-            f"expected a word and {_TAG_EXAMPLE} between tabs or spaces, got {columns}"
+            f"expected a word and {TAG_EXAMPLE} between tabs or spaces, got {columns}"
         )
     if len(columns) != width:
         raise DatasetError(
@@ -268,7 +294,7 @@ def _word_and_tag(
         raise DatasetError(f"expected a word in the first column, got none: {columns}")
     labels = _labels(columns[-1])
     if not labels:
-        raise DatasetError(f"expected {_TAG_EXAMPLE} in the last column, got {columns[-1]!r}")
+        raise DatasetError(f"expected {TAG_EXAMPLE} in the last column, got {columns[-1]!r}")
     before = tags_before[-1] if tags_before else "O"
     continuing = [label for label in labels if before != "O" and label == "I" + before[1:]]
     return columns[0], (continuing or labels)[0], len(labels) > 1

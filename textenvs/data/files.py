@@ -70,16 +70,29 @@ def load_split(
     path = Path(pattern)
     if not path.is_file():
         raise _missing(path)
-    examples = _read_once(path, read)
+    return divide(_read_once(path, read), split, key, str(path))
+
+
+def divide(examples: list[E], split: str, key: Callable[[E], str], name: str) -> list[E]:
+    """One part of a data set that has no splits of its own, by a hash of each example's `key`.
+
+    Raises:
+        DatasetError: Nothing falls into that part.
+    """
     if split == "all":
-        chosen = list(examples)
-    else:
-        chosen = [example for example in examples if assign_split(key(example)) == split]
+        return list(examples)
+    parts: dict[str, str] = {}
+    chosen = []
+    for example in examples:
+        group = key(example)
+        if group not in parts:
+            parts[group] = assign_split(group)
+        if parts[group] == split:
+            chosen.append(example)
     if not chosen:
-        groups = len({key(example) for example in examples})
         raise DatasetError(
-            f"{path}: split {split!r} is empty: the file has {len(examples)} examples in {groups} "
-            "groups (passages or sentences), too few for an 80/10/10 split to reach every part. "
+            f"{name}: split {split!r} is empty: there are {len(examples)} examples in {len(parts)} "
+            "groups (such as passages), too few for an 80/10/10 split to reach every part. "
             "Use split='all', or keep a file for each split and name them with '{split}' in the "
             "path, such as 'data.{split}.json'"
         )

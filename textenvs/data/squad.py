@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
 
 from textenvs.data.examples import QAExample
-from textenvs.data.files import OnError, check_on_error, read_text
-from textenvs.errors import DatasetError, DatasetWarning
+from textenvs.data.faults import Faults, checked_text, fault, kind, short
+from textenvs.data.files import OnError
+from textenvs.data.json_stream import JsonStream, open_json
+from textenvs.errors import DatasetError
 
 T = TypeVar("T")
 
-_KINDS: dict[type, str] = {
-    dict: "an object",
-    list: "a list",
-    str: "a string",
-    int: "an integer",
-    bool: "true or false",
-    float: "a number",
-    type(None): "null",
-}
-
 
 def read_squad(path: str | Path, *, on_error: OnError = "raise") -> list[QAExample]:
-    """Read a SQuAD file, version 1.1 or 2.0.
+    """Read a SQuAD file, version 1.1 or 2.0, of any size: paragraph by paragraph.
 
     Every answer must stand in the passage where its ``answer_start`` says, as an answer elsewhere
     would train a model to point at the wrong place. A question with ``is_impossible`` has no
@@ -38,7 +28,7 @@ def read_squad(path: str | Path, *, on_error: OnError = "raise") -> list[QAExamp
             and say how many, once, with a `DatasetWarning`.
 
     Returns:
-        The questions in the order of the file.
+        The questions in the order of the file; those about a passage share its text.
 
     Raises:
         DatasetError: The file breaks the format (with file, place in it, what was expected and
@@ -47,83 +37,91 @@ def read_squad(path: str | Path, *, on_error: OnError = "raise") -> list[QAExamp
 
     Source: Rajpurkar et al. 2016 (1.1), Rajpurkar, Jia & Liang 2018 (2.0).
     """
-    check_on_error(on_error)
     path = Path(path)
-    reader = _Reader(path, on_error == "skip")
-    examples = reader.read(_load_json(path))
-    if reader.skipped:
-        if not examples:
-            raise DatasetError(f"{path}: no question is well formed; the first: {reader.first}")
-        count = "1 record" if reader.skipped == 1 else f"{reader.skipped} records"
-        warnings.warn(
-            f"{path}: left out {count} that broke the format; the first: {reader.first}",
-            DatasetWarning,
-            stacklevel=2,
-        )
-    if not examples:
-        raise DatasetError(f"{path}: expected questions under data[].paragraphs[].qas, got none")
-    return examples
+    faults = Faults(str(path), on_error)
+    reader = _Reader(path, faults)
+    with open_json(path) as stream:
+        reader.read(stream)
+    faults.report(len(reader.examples), "questions under data[].paragraphs[].qas")
+    return reader.examples
 
 
-def _load_json(path: Path) -> object:
-    text = read_text(path)
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        place = f"{path}:{error.lineno}:{error.colno}"
-        raise DatasetError(f"{place}: expected JSON: {error.msg}") from error
-    except (RecursionError, ValueError) as error:
-        raise DatasetError(f"{path}: expected SQuAD JSON: {error}") from error
+def checked_start(passage: str, answer: str, start: object, place: str) -> int:
+    """The offset of an answer, which must stand there.
+
+    Args:
+        passage: What it is an offset in.
+        answer: The answer's text.
+        start: The offset, in characters.
+        place: Where that is said, for an error.
+
+    Raises:
+        DatasetError: It is no offset in the passage, or something else stands there.
+    """
+    if not isinstance(start, int) or isinstance(start, bool):
+        raise fault(place, kind(int), f"{kind(type(start))}: {short(start)}")
+    if not 0 <= start < len(passage):
+        raise fault(place, f"an offset in the passage, 0 to {len(passage) - 1}", start)
+    found = passage[start : start + len(answer)]
+    if found != answer:
+        other = passage.find(answer)
+        hint = f"it first stands at {other}" if other >= 0 else "it stands nowhere in it"
+        got = f"{start}, where the passage has {short(found)}; {hint}"
+        raise fault(place, f"the offset of {short(answer)} in the passage", got)
+    return start
 
 
 class _Reader:
-    """Walks the records of one file and checks each, remembering those that it left out."""
+    """Walks the records of one file and checks each."""
 
-    def __init__(self, path: Path, skip: bool) -> None:
+    def __init__(self, path: Path, faults: Faults) -> None:
         self.path = path
-        self.skip = skip
-        self.skipped = 0
-        self.first = ""
+        self.faults = faults
+        self.examples: list[QAExample] = []
         self._ids: set[str] = set()
 
-    def read(self, root: object) -> list[QAExample]:
-        top = self._typed(root, dict, "the file")
-        examples = []
-        for passage, where, record in self._questions(self._field(top, "data", list, "")):
+    def read(self, stream: JsonStream) -> None:
+        for a in self._list(stream, "data", ""):
+            where = f"data[{a}]"
             try:
-                examples.append(self._question(passage, record, where))
+                for p in self._list(stream, "paragraphs", where):
+                    self._paragraph(stream.value(), f"{where}.paragraphs[{p}]")
             except DatasetError as error:
-                self._leave_out(error)
-        return examples
+                self.faults.add(error)
 
-    def _questions(self, articles: list[object]) -> Iterator[tuple[str, str, object]]:
-        """The passage, place and record of each question; faulty articles are left out whole."""
-        for a, article in enumerate(articles):
+    def _list(self, stream: JsonStream, name: str, where: str) -> Iterator[int]:
+        """Walks the list that the object ahead has as its member ``name``, past all others."""
+        if stream.ahead() != "{":
+            self._typed(stream.value(), dict, where or "the file")
+        members: dict[str, object] = {}
+        for member in stream.members():
+            if member == name and stream.ahead() == "[":
+                yield from stream.items()
+                members[name] = []
+            else:
+                members[member] = stream.value()
+        self._field(members, name, list, where)
+
+    def _paragraph(self, record: object, where: str) -> None:
+        """The questions about a passage; a faulty paragraph is left out whole."""
+        try:
+            fields = self._typed(record, dict, where)
+            questions = self._field(fields, "qas", list, where)
+            passage = self._text(fields, "context", where)
+        except DatasetError as error:
+            self.faults.add(error)
+            return
+        for q, question in enumerate(questions):
             try:
-                where = f"data[{a}]"
-                paragraphs = self._field(
-                    self._typed(article, dict, where), "paragraphs", list, where
-                )
+                self.examples.append(self._question(passage, question, f"{where}.qas[{q}]"))
             except DatasetError as error:
-                self._leave_out(error)
-                continue
-            for p, paragraph in enumerate(paragraphs):
-                try:
-                    where = f"data[{a}].paragraphs[{p}]"
-                    fields = self._typed(paragraph, dict, where)
-                    questions = self._field(fields, "qas", list, where)
-                    passage = self._text(fields, "context", where)
-                except DatasetError as error:
-                    self._leave_out(error)
-                    continue
-                for q, record in enumerate(questions):
-                    yield passage, f"{where}.qas[{q}]", record
+                self.faults.add(error)
 
     def _question(self, passage: str, record: object, where: str) -> QAExample:
         fields = self._typed(record, dict, where)
         name = self._text(fields, "id", where)
         if name in self._ids:
-            raise self._error(f"{where}.id", "an id that no other question has", repr(name))
+            raise self._fault(f"{where}.id", "an id that no other question has", repr(name))
         question = self._text(fields, "question", where)
         impossible = "is_impossible" in fields and self._field(fields, "is_impossible", bool, where)
         records: list[object] = []
@@ -131,9 +129,9 @@ class _Reader:
             records = self._field(fields, "answers", list, where)
         if impossible and records:
             expected = "no answers, as is_impossible is true"
-            raise self._error(f"{where}.answers", expected, f"{len(records)}")
+            raise self._fault(f"{where}.answers", expected, f"{len(records)}")
         if not impossible and not records:
-            raise self._error(f"{where}.answers", "an answer, or is_impossible true", "none")
+            raise self._fault(f"{where}.answers", "an answer, or is_impossible true", "none")
         answers = [
             self._answer(passage, answer, f"{where}.answers[{i}]")
             for i, answer in enumerate(records)
@@ -151,51 +149,23 @@ class _Reader:
         fields = self._typed(record, dict, where)
         text = self._text(fields, "text", where)
         start = self._field(fields, "answer_start", int, where)
-        place = f"{where}.answer_start"
-        if not 0 <= start < len(passage):
-            raise self._error(place, f"an offset in the passage, 0 to {len(passage) - 1}", start)
-        found = passage[start : start + len(text)]
-        if found != text:
-            other = passage.find(text)
-            hint = f"it first stands at {other}" if other >= 0 else "it stands nowhere in it"
-            got = f"{start}, where the passage has {_short(found)}; {hint}"
-            raise self._error(place, f"the offset of {_short(text)} in the passage", got)
-        return text, start
+        return text, checked_start(passage, text, start, f"{self.path}: {where}.answer_start")
 
     def _text(self, fields: dict[str, object], name: str, where: str) -> str:
-        """A string that is not blank and that UTF-8 can hold."""
         text = self._field(fields, name, str, where)
-        if not text.strip():
-            raise self._error(f"{where}.{name}", "text", repr(text))
-        try:
-            text.encode()
-        except UnicodeEncodeError as error:
-            got = f"half a surrogate pair at character {error.start}"
-            raise self._error(f"{where}.{name}", "Unicode text", got) from error
-        return text
+        return checked_text(text, f"{self.path}: {where}.{name}")
 
-    def _field(self, fields: dict[str, object], name: str, kind: type[T], where: str) -> T:
+    def _field(self, fields: dict[str, object], name: str, of: type[T], where: str) -> T:
         place = f"{where}.{name}" if where else name
         if name not in fields:
             known = ", ".join(map(repr, fields)) or "no fields"
-            raise self._error(place, f"a field with {_KINDS[kind]}", f"none (here: {known})")
-        return self._typed(fields[name], kind, place)
+            raise self._fault(place, f"a field with {kind(of)}", f"none (here: {known})")
+        return self._typed(fields[name], of, place)
 
-    def _typed(self, value: object, kind: type[T], place: str) -> T:
-        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-            raise self._error(place, _KINDS[kind], f"{_KINDS[type(value)]}: {_short(value)}")
+    def _typed(self, value: object, of: type[T], place: str) -> T:
+        if not isinstance(value, of) or (of is int and isinstance(value, bool)):
+            raise self._fault(place, kind(of), f"{kind(type(value))}: {short(value)}")
         return value
 
-    def _error(self, place: str, expected: str, got: object) -> DatasetError:
-        return DatasetError(f"{self.path}: {place}: expected {expected}, got {got}")
-
-    def _leave_out(self, error: DatasetError) -> None:
-        if not self.skip:
-            raise error
-        self.skipped += 1
-        self.first = self.first or str(error).removeprefix(f"{self.path}: ")
-
-
-def _short(value: object, width: int = 60) -> str:
-    text = repr(value)
-    return text if len(text) <= width else text[: width - 4] + "..." + text[-1]
+    def _fault(self, place: str, expected: str, got: object) -> DatasetError:
+        return fault(f"{self.path}: {place}", expected, got)

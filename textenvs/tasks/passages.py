@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from textenvs.data.examples import QAExample
 from textenvs.data.files import OnError
+from textenvs.data.records import QA_SCHEMA
 from textenvs.data.squad import read_squad
 from textenvs.data.world import WorldQA
 from textenvs.errors import OptionError
@@ -23,13 +24,17 @@ NO_ANSWER = (-1, -1)
 
 
 class PassageTask(SourceTask[QAExample]):
-    """Questions whose answers are spans of a passage, from the built-in world or SQuAD JSON."""
+    """Questions whose answers are spans of a passage, from the built-in world or the user's data.
+
+    A file is SQuAD JSON, or has named columns.
+    """
 
     score_name = "f1"
     world = WorldQA
+    schema = QA_SCHEMA
 
     def __init__(self, **source: Any) -> None:
-        self._encode_passage = lru_cache(maxsize=128)(self._encode_text)
+        self._encode_passage = lru_cache(maxsize=128)(self.encode)
         super().__init__(**source)
 
     @staticmethod
@@ -47,21 +52,22 @@ class PassageTask(SourceTask[QAExample]):
         """What a tokenizer for this data is trained on."""
         return (example.passage, example.question)
 
-    def _encode_text(self, text: str) -> Encoding:
-        return self.tokenizer.encode(text)
-
     def _prepare(self, everything: list[QAExample]) -> None:
         self._line_break = self.line_break()
         self.has_unanswerable = any(not example.answers for example in everything)
 
     def _question(self, example: QAExample) -> NDArray[np.int32]:
-        question = self.tokenizer.encode(example.question).ids
+        question = self.encode(example.question).ids
         return np.concatenate([self._line_break, question, self._line_break])
+
+    def _encoded_texts(self, example: QAExample) -> tuple[str, ...]:
+        return self.texts(example)
 
     def _measure(self, example: QAExample) -> Limits:
         passage = self._encode_passage(example.passage)
         answer = max((last - first + 1 for first, last in _spans(example, passage)), default=0)
-        prompt = len(passage.ids) + len(self._question(example))
+        question = len(self.encode(example.question).ids) + 2 * len(self._line_break)
+        prompt = len(passage.ids) + question
         return Limits(prompt, answer + 1, len(passage.ids))
 
     def _allow(self, limits: Limits) -> None:
@@ -94,23 +100,37 @@ class PassageTask(SourceTask[QAExample]):
     def _fields(self, example: QAExample, passage: Encoding) -> dict[str, Any]:
         """The fields of the row that are the task's own."""
 
+    def _fits(self, example: QAExample, need: Limits) -> bool:
+        if need.prompt > (self.max_prompt_tokens or need.prompt):
+            return False
+        passage = self._encode_passage(example.passage)
+        return not example.answers or self._best_span(example, passage, need.prompt)[1] == 1
+
     def _target(self, index: int, example: QAExample, passage: Encoding) -> tuple[int, int]:
         """The passage tokens that answer best; counts why if that is not perfect."""
         if not example.answers:
             return NO_ANSWER
+        best, f1 = self._best_span(example, passage, self._longest_answer)
+        if f1 < 1:
+            self._falls_short("answers that no allowed span of tokens gives", index)
+        return best
+
+    def _best_span(
+        self, example: QAExample, passage: Encoding, longest: int
+    ) -> tuple[tuple[int, int], float]:
+        """The first and the last of the passage's tokens that answer best, and their F1."""
         best, best_f1 = (0, 0), -1.0
         for first, last in _spans(example, passage):
             if first >= len(passage.ids):
                 continue  # it stands in the part that was cut off
-            last = min(last, len(passage.ids) - 1, first + self._longest_answer - 1)
+            last = min(last, len(passage.ids) - 1, first + longest - 1)
             for span in _neighbours(first, last):
                 f1 = squad.f1(self._surface(example, passage, *span), example.answers)
                 if f1 > best_f1:
                     best, best_f1 = span, f1
-            if best_f1 == 1:
-                return best
-        self._falls_short("answers that no allowed span of tokens gives", index)
-        return best
+                if best_f1 == 1:
+                    return best, best_f1
+        return best, best_f1
 
     @property
     @abstractmethod
@@ -149,8 +169,8 @@ def _spans(example: QAExample, passage: Encoding) -> list[tuple[int, int]]:
     starts, ends = passage.offsets[:, 0], passage.offsets[:, 1]
     spans = []
     for answer, start in zip(example.answers, example.answer_starts, strict=True):
-        first = int(np.searchsorted(ends, start, side="right"))
-        last = int(np.searchsorted(starts, start + len(answer), side="left")) - 1
+        first = int(ends.searchsorted(start, side="right"))
+        last = int(starts.searchsorted(start + len(answer), side="left")) - 1
         spans.append((first, max(first, last)))
     return spans
 

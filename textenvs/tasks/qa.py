@@ -25,7 +25,8 @@ class QATask(WritingTask, PassageTask):
     ## Description
     The prompt is a passage, a line break, a question, a line break. The agent writes the answer
     and ends it with EOS. The built-in data asks about the people, places and organisations of an
-    invented world; ``dataset`` reads SQuAD 1.1 and 2.0 JSON.
+    invented world; ``dataset`` reads SQuAD 1.1 and 2.0 JSON, and JSON Lines, CSV, TSV and Hugging
+    Face data sets with the columns ``context``, ``question`` and ``answers``.
 
     ## Action space
     ``Discrete(n)``: the whole vocabulary but the padding. Legal are the tokens that keep the

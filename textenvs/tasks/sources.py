@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
@@ -12,17 +12,27 @@ from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from textenvs.data.files import SPLITS, OnError, check_on_error, load_split
+from textenvs.data.files import SPLITS, OnError, check_on_error
+from textenvs.data.loading import open_data
+from textenvs.data.progress import Progress
+from textenvs.data.schema import Columns, HasId, Schema
+from textenvs.data.tables import READERS
 from textenvs.errors import DatasetError, DatasetWarning, OptionError, check_positive, unknown
 from textenvs.tasks.base import Task
-from textenvs.tokenization import load_tokenizer
+from textenvs.tokenization import Encoding, encode_all, load_tokenizer
 
-E = TypeVar("E")
+E = TypeVar("E", bound=HasId)
 
 BUILTIN = "builtin"
 
 CACHED_NUMBERS = 64_000_000
 """How many int32 numbers of encoded examples are kept: 256 MB."""
+
+TRAINING_CHARACTERS = 5_000_000
+"""A tokenizer for the user's data is trained on about so many, evenly chosen, at the most."""
+
+BATCH_CHARACTERS, BATCH_EXAMPLES = 32_768, 256
+"""How much is encoded together at the most: enough to keep all cores busy."""
 
 
 class Limits(NamedTuple):
@@ -41,8 +51,10 @@ class SourceTask(Task, Generic[E]):
     split takes the others.
 
     Args:
-        dataset: ``"builtin"``, a file, or a path with ``{split}`` in place of the split's name.
-            One file alone is divided 80/10/10 by a hash of its content.
+        dataset: ``"builtin"``, a file, or a path with ``{split}`` in place of the split's name;
+            ``"hf:NAME"`` or ``"hf:NAME#CONFIG"``, a Hugging Face data set on the Hub or in a
+            folder; a `datasets.Dataset` or `DatasetDict`; or rows as a list of mappings. One file,
+            or rows without splits, are divided 80/10/10 by a hash of their content.
         split: ``"train"``, ``"validation"``, ``"test"``; of a file also ``"all"``.
         tokenizer: ``"auto"`` (the shipped one for built-in data, a byte-level BPE trained on the
             training split for a file), ``"bpe:SIZE"``, a transformers tokenizer or its name, or
@@ -52,6 +64,12 @@ class SourceTask(Task, Generic[E]):
         data_seed: Which world the built-in examples are drawn from.
         size: How many built-in examples the split has.
         on_error: ``"raise"``, or ``"skip"`` to leave out, count and report malformed examples.
+        columns: For JSON Lines (.jsonl, .ndjson), CSV, TSV and Hugging Face data: which column, or
+            columns, hold a field of the task's `schema`, where it is not one of those that the
+            schema tries; such as ``{"document": "body", "summaries": ["short", "shorter"]}``.
+
+    Attributes:
+        schema: What an example is made of; the fields that ``columns`` can name.
 
     Raises:
         OptionError: An option has an impossible value.
@@ -61,17 +79,19 @@ class SourceTask(Task, Generic[E]):
 
     world: ClassVar[Callable[..., Sequence[Any]]]
     builtin_limits: ClassVar[Limits]
+    schema: ClassVar[Schema[Any]]
 
     def __init__(
         self,
         *,
-        dataset: str = BUILTIN,
+        dataset: Any = BUILTIN,
         split: str = "train",
         tokenizer: Any = "auto",
         max_prompt_tokens: int | None = None,
         data_seed: int = 0,
         size: int | None = None,
         on_error: OnError = "raise",
+        columns: Columns | None = None,
     ) -> None:
         for name, value in (("max_prompt_tokens", max_prompt_tokens), ("size", size)):
             if value is not None:
@@ -81,16 +101,28 @@ class SourceTask(Task, Generic[E]):
         check_on_error(on_error)
         self.max_prompt_tokens = max_prompt_tokens
         self._rows: dict[int, NDArray[np.int32]] = {}
+        self._encoded: dict[str, Encoding] = {}  # of the examples that are being looked at
         self._short: dict[str, set[int]] = {}
-        self._made_on_demand = dataset == BUILTIN
+        self._made_on_demand = isinstance(dataset, str) and dataset == BUILTIN
         if self._made_on_demand:
+            if columns:
+                raise OptionError(f"columns={columns!r} is for data of your own, by dataset=...")
             self._use_world(split, tokenizer, data_seed, size)
         else:
             if size is not None:
                 raise OptionError(
                     f"size={size} is for built-in data; a file has the examples that it has"
                 )
-            self._use_file(str(dataset), split, tokenizer, on_error)
+            load = open_data(
+                dataset,
+                schema=self.schema,
+                columns=columns or {},
+                read=self.read,
+                key=self.content,
+                on_error=on_error,
+            )
+            called = dataset if isinstance(dataset, (str, Path)) else type(dataset).__name__
+            self._use_data(load, str(called), split, tokenizer)
 
     def _use_world(self, split: str, tokenizer: Any, seed: int, size: int | None) -> None:
         known = [name for name in SPLITS if name != "all"]
@@ -111,32 +143,71 @@ class SourceTask(Task, Generic[E]):
             limits = limits._replace(positions=limits.prompt)
         self._allow(limits)
 
-    def _use_file(self, dataset: str, split: str, tokenizer: Any, on_error: OnError) -> None:
-        read = partial(self.read, on_error=on_error)
-        self.examples = load_split(dataset, split, read, self.content)
-        everything = load_split(dataset, "all", read, self.content)
+    def _use_data(
+        self, load: Callable[[str], list[E]], name: str, split: str, tokenizer: Any
+    ) -> None:
+        self.examples = load(split)
+        everything = load("all")
         try:
-            train = load_split(dataset, "train", read, self.content)
-        except DatasetError:  # there is none: all files have just been read
+            train = load("train")
+        except DatasetError:  # there is none: all that there is has just been read
             train = self.examples
         self.tokenizer = load_tokenizer(
             "bpe" if tokenizer == "auto" else tokenizer,
-            partial(self._texts, train),
+            lambda: self._texts(self._sample(train)),
         )
         self._prepare(everything)
-        self._allow(self._needed(everything))
-        for index in range(len(self.examples)):
-            self.row(index)
+        limits, unsure = self._survey(everything)
+        self._allow(limits)
+        for index, example in zip(
+            unsure, self._ahead([self.examples[i] for i in unsure]), strict=True
+        ):
+            self._encode(index, example)
         if self._short:
             counts = "; ".join(f"{count} {reason}" for reason, count in self.shortfalls.items())
             message = (
-                f"{dataset} ({split}): of {len(self.examples)} examples some may not reach the "
+                f"{name} ({split}): of {len(self.examples)} examples some may not reach the "
                 f"full score, and stay: {counts}"
             )
             warnings.warn(message, DatasetWarning, stacklevel=2)
 
     def _texts(self, examples: Iterable[E]) -> Iterable[str]:
         return (text for example in examples for text in self.texts(example))
+
+    def _sample(self, examples: Sequence[E]) -> Sequence[E]:
+        characters = sum(map(len, self._texts(examples)))
+        return examples[:: -(-characters // TRAINING_CHARACTERS) or 1]
+
+    def _survey(self, everything: Sequence[E]) -> tuple[Limits, list[int]]:
+        """The room that all examples need; and which of the split's may fall short.
+
+        Args:
+            everything: All examples, those of the split in their order.
+        """
+        limits, unsure, index = Limits(0, 0), [], 0
+        for example in self._ahead(everything):
+            need = self._measure(example)
+            limits = Limits(*map(max, limits, need))
+            if index < len(self.examples) and example is self.examples[index]:
+                if not self._fits(example, need):
+                    unsure.append(index)
+                index += 1
+        return limits, unsure
+
+    def _ahead(self, examples: Sequence[E]) -> Iterator[E]:
+        """The examples one by one, the texts of many encoded together before their turn."""
+        with Progress(f"encoding {len(examples)} examples", len(examples)) as progress:
+            start, texts = 0, dict[str, None]()
+            for end, example in enumerate(examples, 1):
+                texts.update(dict.fromkeys(self._encoded_texts(example)))
+                full = sum(map(len, texts)) >= BATCH_CHARACTERS or end - start == BATCH_EXAMPLES
+                if full or end == len(examples):
+                    encodings = encode_all(self.tokenizer, list(texts))
+                    self._encoded = dict(zip(texts, encodings, strict=True))
+                    yield from examples[start:end]
+                    self._encoded = {}
+                    start, texts = end, {}
+                    progress.at(end)
 
     def _needed(self, examples: Iterable[E]) -> Limits:
         needs = zip(*map(self._measure, examples), strict=True)
@@ -153,6 +224,11 @@ class SourceTask(Task, Generic[E]):
             warnings.warn(message, DatasetWarning, stacklevel=2)
         self._short.setdefault(reason, set()).add(index)
 
+    def encode(self, text: str) -> Encoding:
+        """A text as tokens; one of `_encoded_texts` has been encoded already where many are."""
+        encoding = self._encoded.get(text)
+        return self.tokenizer.encode(text) if encoding is None else encoding
+
     def line_break(self) -> NDArray[np.int32]:
         """What parts a prompt's lines: a line break, or EOS where the tokenizer drops them."""
         ids = self.tokenizer.encode("\n").ids
@@ -168,9 +244,12 @@ class SourceTask(Task, Generic[E]):
         return row
 
     @staticmethod
-    @abstractmethod
     def read(path: Path, on_error: OnError) -> list[Any]:
-        """The examples of a file."""
+        """The examples of a file in the task's own format, if it has one."""
+        raise DatasetError(
+            f"{path}: expected a file with named columns ({', '.join(READERS)}): this task has no "
+            "file format of its own"
+        )
 
     @staticmethod
     @abstractmethod
@@ -186,9 +265,20 @@ class SourceTask(Task, Generic[E]):
     def _prepare(self, everything: list[E]) -> None:
         """Settle what depends on the data as a whole, such as the labels; the tokenizer is set."""
 
+    def _encoded_texts(self, example: E) -> tuple[str, ...]:
+        """What `_measure` and `_encode` ask `encode` for; all of it is encoded faster together."""
+        return ()
+
     @abstractmethod
     def _measure(self, example: E) -> Limits:
         """The room that an example needs if nothing is cut."""
+
+    def _fits(self, example: E, need: Limits) -> bool:
+        """Whether an example, just measured, can surely reach the full score with these options.
+
+        Where that is not sure, it is encoded on opening, to see and to count what falls short.
+        """
+        return False
 
     @abstractmethod
     def _allow(self, limits: Limits) -> None:

@@ -94,8 +94,11 @@ class SummarizationTask(WritingTask, SourceTask[SummaryExample]):
         self.line_break_length = len(self._line_break)
         self.num_references = max(len(example.summaries) for example in everything)
 
+    def _encoded_texts(self, example: SummaryExample) -> tuple[str, ...]:
+        return self.texts(example)
+
     def _measure(self, example: SummaryExample) -> Limits:
-        document, *summaries = map(self.tokenizer.encode, self.texts(example))
+        document, *summaries = map(self.encode, self.texts(example))
         longest = max(len(summary.ids) for summary in summaries)
         return Limits(len(document.ids) + self.line_break_length, longest + 1)
 
@@ -120,7 +123,7 @@ class SummarizationTask(WritingTask, SourceTask[SummaryExample]):
         )
 
     def _encode(self, index: int, example: SummaryExample) -> NDArray[np.int32]:
-        document = self.tokenizer.encode(example.document).ids
+        document = self.encode(example.document).ids
         if len(document) > self._room - self.line_break_length:
             self._falls_short("documents cut at max_prompt_tokens", index)
             document = document[: self._room - self.line_break_length]
@@ -139,7 +142,7 @@ class SummarizationTask(WritingTask, SourceTask[SummaryExample]):
         self, index: int, example: SummaryExample, document: NDArray[np.int32]
     ) -> NDArray[np.int32]:
         """The first reference as far as it can be written; counts why if that is not perfect."""
-        first = self.writable(self.tokenizer.encode(example.summaries[0]).ids)
+        first = self.writable(self.encode(example.summaries[0]).ids)
         allowed = first[np.isin(first, document)] if self.copy else first
         target = allowed[: self.max_steps]
         filler = self.action_tokens[self._filler(target, document)]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from textenvs.errors import OptionError, TokenizerError
-from textenvs.tokenization.base import Encoding, Tokenizer
+from textenvs.tokenization.base import Encoding, Tokenizer, encode_all
 
-__all__ = ["Encoding", "Tokenizer", "load_tokenizer"]
+__all__ = ["Encoding", "Tokenizer", "encode_all", "load_tokenizer"]
 
 
 def load_tokenizer(

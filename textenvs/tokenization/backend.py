@@ -15,6 +15,7 @@ _INSTALL = 'pip install "textenvs[data]"'
 
 # Every character for which str.isspace holds, as a table over code points up to U+3000.
 _LAST_SPACE = 0x3000
+_NO_OFFSETS = np.empty((0, 2), np.int32)
 _IS_SPACE = np.array([chr(point).isspace() for point in range(_LAST_SPACE + 1)] + [False])
 
 
@@ -74,12 +75,22 @@ class BackendTokenizer:
         ``text[offsets[i, 0] : offsets[j, 1]]`` is the clean surface of tokens i to j; the range of
         a token that is all whitespace is empty. The tokens of one character share its range.
         """
-        return _encoding(text, self._backend.encode(text, add_special_tokens=False))
+        encoding = self._backend.encode(text, add_special_tokens=False)
+        ids = np.array(encoding.ids, dtype=np.int32)
+        return Encoding(ids, trim_offsets(text, _offsets(encoding)))
 
     def encode_batch(self, texts: Sequence[str]) -> list[Encoding]:
         """`encode` of each text, in parallel."""
         encodings = self._backend.encode_batch(list(texts), add_special_tokens=False)
-        return [_encoding(text, e) for text, e in zip(texts, encodings, strict=True)]
+        starts = np.cumsum([0, *map(len, texts)])
+        offsets = [_offsets(e) + start for e, start in zip(encodings, starts[:-1], strict=True)]
+        # One long text: a range never reaches over the end of its own.
+        trimmed = trim_offsets("".join(texts), np.concatenate([_NO_OFFSETS, *offsets]))
+        parts = np.split(trimmed, np.cumsum([len(ranges) for ranges in offsets]))[:-1]
+        return [
+            Encoding(np.array(e.ids, dtype=np.int32), ranges - start)
+            for e, ranges, start in zip(encodings, parts, starts[:-1].astype(np.int32), strict=True)
+        ]
 
     def decode(self, ids: Sequence[int] | NDArray[np.integer]) -> str:
         """The text of tokens, special tokens left out."""
@@ -132,10 +143,8 @@ def as_list(ids: Sequence[int] | NDArray[np.integer]) -> Sequence[int]:
     return ids.tolist() if isinstance(ids, np.ndarray) else ids
 
 
-def _encoding(text: str, encoding: Any) -> Encoding:
-    ids = np.array(encoding.ids, dtype=np.int32)
-    offsets = np.array(encoding.offsets, dtype=np.int32).reshape(-1, 2)
-    return Encoding(ids, trim_offsets(text, offsets))
+def _offsets(encoding: Any) -> NDArray[np.int32]:
+    return np.array(encoding.offsets, dtype=np.int32).reshape(-1, 2)
 
 
 def trim_offsets(text: str, offsets: NDArray[np.int32]) -> NDArray[np.int32]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -49,3 +49,10 @@ class Tokenizer(Protocol):
 
     def token(self, token_id: int) -> str:
         """The token as a person would want it named in a message, such as ``'▁Paris'``."""
+
+
+def encode_all(tokenizer: Tokenizer, texts: Sequence[str]) -> list[Encoding]:
+    """`Tokenizer.encode` of each text, all at once if the tokenizer has an ``encode_batch``."""
+    batch: Callable[[Sequence[str]], list[Encoding]] | None
+    batch = getattr(tokenizer, "encode_batch", None)
+    return [tokenizer.encode(text) for text in texts] if batch is None else batch(texts)
