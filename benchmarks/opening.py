@@ -19,9 +19,6 @@ from typing import Any
 import textenvs
 from benchmarks.measuring import Measurement
 
-XQUAD = Path(__file__).resolve().parents[1] / ".." / "shared" / "data" / "squad" / "xquad.en.json"
-"""A published SQuAD file, which is repeated to make a large one."""
-
 _IMPORTS = """
 import json, time
 start = time.perf_counter()
@@ -91,7 +88,7 @@ def makes_of_built_in(rounds: int) -> Iterator[Measurement]:
         )
 
 
-def large_file(questions: int, rounds: int, source: Path = XQUAD) -> Iterator[Measurement]:
+def large_file(questions: int, rounds: int, source: Path) -> Iterator[Measurement]:
     """TextQA-v0 over a large SQuAD file: its time beside that of `json.load`; and its memory.
 
     A byte-level BPE is trained each time, as nothing is kept from the rounds before. Memory is

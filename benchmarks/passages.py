@@ -16,26 +16,24 @@ TOKENS = range(300, 401)
 """How many tokens a passage has."""
 
 
-def write_long_passages(source: Path | None, path: Path) -> None:
-    """Write the paragraphs of `TOKENS` tokens to a SQuAD file.
+def write_joined_passages(path: Path) -> None:
+    """Write a SQuAD file of built-in passages, several joined to one of about 300 tokens."""
+    _write(list(_joined(40)), path)
 
-    Args:
-        source: A SQuAD file to take them from; None joins built-in passages.
-        path: The file to write.
+
+def write_long_passages(source: Path, path: Path) -> None:
+    """Write those paragraphs of a SQuAD file that have `TOKENS` tokens to another.
 
     Raises:
         ValueError: The source has no such paragraph.
     """
-    if source is None:
-        paragraphs = list(_joined(40))
-    else:
-        data = json.loads(source.read_text("utf-8"))["data"]
-        paragraphs = [paragraph for article in data for paragraph in article["paragraphs"]]
-    _write(paragraphs, path)
-    tokenizer = gymnasium.make("TextQA-v0", dataset=str(path), split="all").unwrapped.task.tokenizer  # type: ignore[attr-defined]
+    data = json.loads(source.read_text("utf-8"))["data"]
+    paragraphs = [paragraph for article in data for paragraph in article["paragraphs"]]
+    env: Any = gymnasium.make("TextQA-v0", dataset=str(source), split="all").unwrapped
+    tokenizer = env.task.tokenizer
     long = [p for p in paragraphs if len(tokenizer.encode(p["context"]).ids) in TOKENS]
     if not long:
-        raise ValueError(f"{source or 'built-in data'} has no passage of 300 to 400 tokens")
+        raise ValueError(f"{source} has no passage of {TOKENS[0]} to {TOKENS[-1]} tokens")
     _write(long, path)
 
 

@@ -23,7 +23,8 @@ import tyro
 from agents.checkpoint import write_atomically
 from benchmarks.acting import acting_beside_generate
 from benchmarks.measuring import Measurement
-from benchmarks.passages import write_long_passages
+from benchmarks.opening import import_beside_gymnasium, large_file, makes_of_built_in
+from benchmarks.passages import write_joined_passages, write_long_passages
 from benchmarks.report import facts, surroundings, table
 from benchmarks.stepping import (
     NER_DENSE,
@@ -49,6 +50,8 @@ class Effort:
         answer_tokens: Length of the answers in acting and updating.
         batches: Answers in every slot, a round of acting.
         updates: A round.
+        openings: Of everything that is opened or made in a fresh process.
+        questions: Of the large file.
     """
 
     rounds: int = 5
@@ -58,10 +61,20 @@ class Effort:
     answer_tokens: int = 32
     batches: int = 8
     updates: int = 5
+    openings: int = 3
+    questions: int = 100_000
 
 
 QUICK = Effort(
-    rounds=2, examples=20, steps=200, iterations=3, answer_tokens=12, batches=1, updates=1
+    rounds=2,
+    examples=20,
+    steps=200,
+    iterations=3,
+    answer_tokens=12,
+    batches=1,
+    updates=1,
+    openings=1,
+    questions=300,
 )
 """Enough to see that everything runs; its numbers mean nothing."""
 
@@ -75,7 +88,7 @@ class Settings:
     quick: bool = False
     """A smoke run: everything once or twice, with numbers that mean nothing."""
     squad: Path | None = None
-    """A SQuAD file to take the long passages from; without one, built-in passages are joined."""
+    """A SQuAD file for the lines about files; without one, built-in passages are joined."""
     out: Path | None = None
     """Write numbers, versions, commit and command to this JSON file."""
 
@@ -103,10 +116,16 @@ def measurements(effort: Effort, squad: Path | None) -> Iterator[Measurement]:
     dialogue = {"id": "TextDialogue-v0", "size": e.examples}
     yield beside_trivial("TextDialogue-v0 simulated", dialogue, SLOTS, 100_000)
     with tempfile.TemporaryDirectory() as folder:
+        if squad is None:
+            squad = Path(folder, "joined.json")
+            write_joined_passages(squad)
         path = Path(folder, "long.json")
         write_long_passages(squad, path)
         long = {"id": "TextQA-v0", "dataset": str(path), "split": "all"}
-        yield beside_trivial("TextQA-v0, 300-400 tokens", long, 64, 100_000)
+        yield beside_trivial("TextQA-v0, passages of 300-400 tokens", long, 64, 100_000)
+        yield from large_file(e.questions, e.openings, squad)
+    yield import_beside_gymnasium(e.openings)
+    yield from makes_of_built_in(e.openings)
     yield acting_beside_generate(e.answer_tokens, e.batches, e.rounds)
     yield update_beside_prefixes(e.answer_tokens, e.updates, e.rounds)
 
