@@ -38,6 +38,13 @@ SLOTS = {
             | TOWN Herald | TOWN NOUN"""
         ),
     ),
+    "{firm}": (
+        "ORG",
+        _forms(
+            "BRAND NOUN | BRAND NOUN | BRAND NOUN | BRAND | LAST & Sons | LAST Brothers | TOWN NOUN"
+        ),
+    ),
+    "{school}": ("ORG", _forms("TOWN University | TOWN University | LAST Institute")),
     "{club}": (
         "ORG",
         _forms("TOWN United | TOWN Rovers | TOWN City | FIRST United | BRAND United"),
@@ -76,7 +83,7 @@ WITH_ENTITIES = _lines(
     {last} told reporters in {loc} that {org} would not pay .
     Dr {last} of {org} spoke at the {event} .
     Mayor {last} said that {loc} needs a new bridge .
-    Shares in {org} fell after {per} left .
+    Shares in {firm} fell after {per} left .
     {per} read " {work} " on the train to {loc} .
     The novel {work} by {per} is set in {country} .
     {dem} cheese is popular in {loc} and {loc} .
@@ -84,46 +91,46 @@ WITH_ENTITIES = _lines(
     Heavy rain fell on {loc} , {country} , last {day} .
     The road between {loc} and {loc} is closed .
     {per} and {per} met at {org} in {year} .
-    Engineers at {org} tested the new bridge in {loc} .
+    Engineers at {firm} tested the new bridge in {loc} .
     Trains from {loc} were late on {day} , {org} said .
     {per} of {team} scored twice against {team} .
     The {event} will be held in {loc} in {month} .
     Tickets for the {event} are sold by {org} .
     Police in {loc} arrested {per} and a {job} on {day} .
-    {org} , based in {loc} , makes {product} .
-    In {month} {org} bought {org} for a small sum .
+    {firm} , based in {loc} , makes {product} .
+    In {month} {firm} bought {firm} for a small sum .
     " I love {loc} , " said {per} .
     {per} ( {country} ) finished ahead of {per} ( {country} ) .
     {per} left {loc} for {country} as a child .
-    The bank lent {per} money , but {org} did not .
+    The bank lent {per} money , but {firm} did not .
     The city council of {loc} wrote to {org} .
     United at last , {per} and {per} returned to {loc} .
     Works by {per} are on show in {loc} .
     Press reports say that {per} has left {club} .
-    New houses in {loc} are sold by {org} .
-    Port workers in {loc} met {full} of {org} .
+    New houses in {loc} are sold by {firm} .
+    Port workers in {loc} met {full} of {firm} .
     Upper floors of the {org} building were damaged on {day} .
     {first} loves {loc} , but {first} prefers {country} .
     The {dem} team lost in {loc} on {day} .
-    {dem} traders sell {product} to {org} .
+    {dem} traders sell {product} to {firm} .
     Critics praised {per} for " {work} " .
     {last} and {last} , both lawyers at {org} , resigned .
     At the {event} {full} met the singer {full} .
     Nobody in {loc} remembers {per} .
     In {loc} {full} works as a {job} for {org} .
-    {org} and {org} will merge in {month} .
+    {firm} and {firm} will merge in {month} .
     {team} will play {team} on {day} in {loc} .
     The coach of {club} , {per} , likes {hobby} .
     Letters from {loc} reached {per} in {month} .
     The river runs from {loc} to {loc} .
-    Students of {subject} at {org} read {work} in class .
-    He sold the house in {loc} to {org} .
-    She was born in {loc} and studied {subject} at {org} .
-    It was {per} who founded {org} in {year} .
+    Students of {subject} at {school} read {work} in class .
+    He sold the house in {loc} to {firm} .
+    She was born in {loc} and studied {subject} at {school} .
+    It was {per} who founded {firm} in {year} .
     Our train stopped at {loc} , where {per} got off .
     {country} and {country} signed the treaty in {loc} .
     The {dem} president , {per} , visited {loc} .
-    Owned by {per} , {org} sells {product} to {country} .
+    Owned by {per} , {firm} sells {product} to {country} .
     Fans of {club} sang " {work} " in {loc} .
     Winter came early to {loc} , said {per} .
     """
