@@ -40,6 +40,18 @@ def check_positive(name: str, value: object) -> None:
         raise OptionError(f"{name} must be an integer of at least 1, got {value!r}")
 
 
+def check_flag(name: str, value: object) -> None:
+    """Raise `OptionError` unless an option is True or False.
+
+    >>> check_flag("copy", "no")
+    Traceback (most recent call last):
+        ...
+    textenvs.errors.OptionError: copy must be True or False, got 'no'
+    """
+    if not isinstance(value, bool):
+        raise OptionError(f"{name} must be True or False, got {value!r}")
+
+
 def unknown(kind: str, name: object, known: Iterable[str]) -> OptionError:
     """An error for a name that does not exist, which lists those that do, the closest match first.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import isfinite
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -61,12 +62,13 @@ class RewardSignal:
             raise OptionError("reward has no components: name at least one metric or function")
         metrics = _metric_names(self._episodes.task)
         for name, component in reward.items():
-            weight, function = component if isinstance(component, tuple) else (component, None)
-            if isinstance(weight, bool) or not isinstance(weight, (int, float)):
+            pair = component if isinstance(component, tuple) else (component, None)
+            if len(pair) != 2 or not _is_weight(pair[0]):
                 raise OptionError(
-                    f"reward component {name!r}: expected a weight, or a pair of a weight and a "
+                    f"reward component {name!r}: expected a finite weight, or a pair of one and a "
                     f"function of an Episode, got {component!r}"
                 )
+            weight, function = pair
             if function is not None:
                 if not callable(function):
                     raise OptionError(f"reward component {name!r}: {function!r} is no function")
@@ -96,7 +98,7 @@ class RewardSignal:
             return 0.0, {}
         values = dict(metrics)
         if self._functions:
-            episode = self._episodes.episode(slot, metrics)
+            episode = self._episodes.episode(slot, dict(metrics))  # the function may change it
             values |= {name: _call(name, f, episode) for name, f in self._functions.items()}
         reward = sum(weight * values[name] for name, weight in self._weights.items())
         return reward, {name: values[name] for name in self.names}
@@ -134,6 +136,10 @@ class RewardSignal:
             for name, function in self._functions.items():
                 values[name][row] = _call(name, function, episode)
         return values
+
+
+def _is_weight(value: Any) -> bool:
+    return isinstance(value, (int, float)) and type(value) is not bool and isfinite(value)
 
 
 def _call(name: str, function: RewardFunction, episode: Episode) -> float:

@@ -8,6 +8,7 @@ import gymnasium
 import numpy as np
 import pytest
 from playing import legal_action
+from tokenizers import Tokenizer, models, pre_tokenizers
 
 from textenvs.data.world.speech import SYSTEM_ACTS, SystemAct, system_sentences, system_turns
 from textenvs.data.world.venues import KINDS
@@ -18,6 +19,7 @@ from textenvs.tasks.dialogue import SYSTEM, USER, dialogue_task, encoder_after, 
 from textenvs.tasks.dialogue_expert import converse
 from textenvs.tasks.dialogue_simulated import SimulatedDialogueTask
 from textenvs.tasks.simulated_user import SimulatedUser
+from textenvs.tokenization.backend import BackendTokenizer
 from textenvs.tokenization.pieces import PieceTokenizer
 from textenvs.vector_env import TextVectorEnv
 
@@ -114,7 +116,7 @@ def test_legal_are_the_tokens_that_continue_a_well_formed_turn(task):
         done, begun = False, []
         while not done:
             size = len(begun)
-            possible = {t[size] for t in turns if t[:size] == begun and len(t) > size}
+            possible = {t[size] for t in turns if t[:size] == tuple(begun) and len(t) > size}
             assert set(np.flatnonzero(info["action_mask"])) == possible
             action = legal_action(info["action_mask"], rng)
             begun = [] if action == task.eos_action else [*begun, action]
@@ -204,7 +206,7 @@ def test_an_extra_turn_costs(cost, score):
 @short_of_something
 def test_a_dialogue_ends_after_max_turns_and_when_patience_does():
     index = 0
-    for options, turns in (({"max_turns": 2}, 2), ({"patience": 5}, 5), ({}, 3)):
+    for options, turns in (({"max_turns": 2}, 2), ({"patience": 5}, 5), ({}, 2)):
         task = SimulatedDialogueTask(size=300, **options)
         env = TextEnv(task)
         env.reset(options={"index": index})
@@ -300,6 +302,21 @@ def test_what_falls_short_is_counted_and_can_be_played(options, reason):
     assert any(reason in name for name in task.shortfalls)
 
 
+@short_of_something
+@pytest.mark.parametrize("unknown", ["<pad>", "<eos>"])
+def test_words_that_the_tokenizer_cannot_write_are_left_out(unknown):
+    words = ["<pad>", "<eos>", "What", "Which", "How", "price", "want", "Goodbye", "you", "?", "."]
+    backend = Tokenizer(models.WordLevel({w: n for n, w in enumerate(words)}, unk_token=unknown))
+    backend.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer = BackendTokenizer(backend.to_str(), pad_token_id=0, eos_token_id=1)
+    task = SimulatedDialogueTask(size=10, tokenizer=tokenizer)
+    env = TextEnv(task, illegal_action="raise")
+    for index in range(10):
+        env.reset(options={"index": index})
+        finish(env)
+    assert task.shortfalls["well-formed turns that the tokenizer writes alike"] == 10
+
+
 def test_a_cut_prompt_keeps_what_the_user_says():
     task = SimulatedDialogueTask(size=10, max_prompt_tokens=40)
     with pytest.warns(DatasetWarning):
@@ -360,6 +377,9 @@ def test_unconstrained_every_action_is_legal():
         {"turn_cost": "much"},
         {"turn_cost": float("nan")},
         {"patience": 0},
+        {"patience": None},
+        {"max_turns": None},
+        {"constrain": "no"},
         {"max_turns": 0},
         {"max_turn_tokens": -1},
         {"max_prompt_tokens": 2},

@@ -67,6 +67,15 @@ def test_the_episode_is_told_as_it_was(env_id):
             episode.text = ""
 
 
+def test_a_function_that_changes_its_episode_changes_nothing_else():
+    env = gymnasium.make("TextQA-v0", reward=lambda episode: episode.metrics.pop("f1")).unwrapped
+    env.reset(seed=0)
+    done = False
+    while not done:
+        _, reward, done, _, info = env.step(env.expert_action())
+    assert reward == info["metrics"]["f1"] == 1.0
+
+
 @every_id
 def test_an_episode_is_its_receivers_to_keep(env_id):
     """What comes later changes nothing in it."""
@@ -75,10 +84,10 @@ def test_an_episode_is_its_receivers_to_keep(env_id):
     rng = np.random.default_rng(1)
     kept = []
     for index in range(6):
-        _, info = env.reset(options={"index": index})
+        env.reset(options={"index": index})
         done = False
         while not done:
-            _, _, done, _, info = env.step(legal(env.unwrapped.action_masks(), rng))
+            _, _, done, *_ = env.step(legal(env.unwrapped.action_masks(), rng))
         episode = recorder.episodes[-1]
         kept.append((episode.tokens.tolist(), episode.actions.tolist(), dict(episode.metrics)))
     for episode, (tokens, actions, metrics) in zip(recorder.episodes, kept, strict=True):
@@ -268,7 +277,9 @@ def test_components_of_the_vector_environment_are_those_of_single_ones(mode):
     [
         ({}, "no components"),
         ({"f2": 1.0}, r"unknown metric in reward 'f2': did you mean 'f1'\?"),
-        ({"f1": "1"}, "reward component 'f1': expected a weight"),
+        ({"f1": "1"}, "reward component 'f1': expected a finite weight"),
+        ({"f1": math.nan}, "reward component 'f1': expected a finite weight"),
+        ({"f1": (1.0, max, 2)}, "reward component 'f1': expected a finite weight"),
         ({"f1": (1.0, "f1")}, "reward component 'f1': 'f1' is no function"),
     ],
 )

@@ -366,6 +366,7 @@ class TestHeuristic:
         ({"max_new_tokens": -1}, "max_new_tokens must be"),
         ({"min_new_tokens": 9, "max_new_tokens": 8}, "more than max_new_tokens, which is 8"),
         ({"max_prompt_tokens": 1}, "no room for a document: it must be at least 2"),
+        ({"copy": "no"}, "copy must be True or False, got 'no'"),
         ({"copi": True}, "did you mean 'copy'"),
         ({"split": "all"}, "split of the built-in data"),
     ],

@@ -13,6 +13,7 @@ from textenvs.data.world.entities import SPLITS
 from textenvs.data.world.speech import PAIRS, SYSTEM_ACTS, SystemAct, UserAct, all_user_sentences
 from textenvs.data.world.venues import Venue
 from textenvs.tasks.dialogue_expert import RuleBasedSystem, converse, opening_acts
+from textenvs.tasks.dialogue_simulated import PATIENCE
 from textenvs.tasks.simulated_user import SimulatedUser
 
 PRICE, FOOD, AREA = range(3)
@@ -240,12 +241,29 @@ def test_users_are_consistent_whatever_they_hear(index, acts):
 
 @pytest.mark.parametrize("split", SPLITS)
 def test_the_rule_based_system_contents_every_user(split):
-    courses = [converse(goal, patience=3) for goal in WorldDialogue(split, size=1_000)]
+    courses = [converse(goal, PATIENCE) for goal in WorldDialogue(split, size=1_000)]
     assert all(someone.content for someone, _ in courses)
     turns = [len(turns) for _, turns in courses]
     assert min(turns) >= 3
     assert max(turns) <= 12
-    assert max(someone.useless for someone, _ in courses) < 3
+    assert max(someone.useless for someone, _ in courses) < PATIENCE
+
+
+@pytest.mark.parametrize(("reads", "most"), [(False, 0.4), (True, 0.57)])
+def test_whoever_offers_without_asking_disappoints_many(reads, most):
+    """It offers all venues in turn, or those that meet the first turn, and answers truly."""
+    contented = 0
+    for goal in GOALS:
+        someone = SimulatedUser(goal, PATIENCE)
+        told = [wish if slot in goal.opening else None for slot, wish in enumerate(goal.wishes)]
+        for number, venue in enumerate(goal.venues):
+            if someone.choice < 0 and not someone.left and (fits(venue, told) or not reads):
+                someone.reply(offer(number))
+        if someone.choice >= 0:
+            for fact in goal.requests:
+                someone.reply(answer(fact, someone.choice))
+        contented += someone.content
+    assert contented / len(GOALS) < most
 
 
 def test_the_rule_based_system_asks_when_its_guess_was_refused():

@@ -119,7 +119,7 @@ class SimulatedDialogues(Episodes):
             return self.task.eos_action
         step = int(self.steps[slot])
         written = int(self.lengths[slot] - self.turn_starts[slot])
-        begun = self.actions[slot, step - written : step].tolist()
+        begun = tuple(self.actions[slot, step - written : step].tolist())
         act = self._experts[slot].act()
         for plan in self.task.plans(int(self.indices[slot]), act):
             if plan[:written] == begun and plan[written] in leading_on:

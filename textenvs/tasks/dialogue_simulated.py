@@ -19,7 +19,7 @@ from textenvs.data.world.speech import (
     system_turns,
 )
 from textenvs.data.world.venues import KINDS
-from textenvs.errors import OptionError, check_positive
+from textenvs.errors import OptionError, check_flag, check_positive
 from textenvs.tasks.dialogue import SYSTEM, USER, is_builtin
 from textenvs.tasks.dialogue_episodes import SimulatedDialogues
 from textenvs.tasks.dialogue_expert import converse
@@ -30,7 +30,9 @@ from textenvs.tasks.writing import VocabularyTask
 
 CACHED_GOALS = 20_000
 CACHED = 4_096
-PATIENCE = 3
+CACHED_TURNS = 16_384
+"""More than the well-formed turns of a split, which its listings share."""
+PATIENCE = 2
 
 
 class SimulatedDialogueTask(VocabularyTask, SourceTask[Goal]):
@@ -81,6 +83,7 @@ class SimulatedDialogueTask(VocabularyTask, SourceTask[Goal]):
     Attributes:
         writer: The task's texts as tokens.
         plans: The actions of each way to say an act, by the example's index and the act.
+        turn_actions: The actions that write a turn of the system's and end it, by its text.
     """
 
     score_name = "score"
@@ -100,13 +103,11 @@ class SimulatedDialogueTask(VocabularyTask, SourceTask[Goal]):
         if not is_builtin(rest.get("dataset", BUILTIN)):
             dataset = rest["dataset"]
             raise OptionError(f"simulated users are {BUILTIN!r} data, got dataset={dataset!r}")
-        for name, value in (
-            ("max_turns", max_turns),
-            ("max_turn_tokens", max_turn_tokens),
-            ("patience", patience),
-        ):
-            if value is not None:
-                check_positive(name, value)
+        check_flag("constrain", constrain)
+        check_positive("max_turns", max_turns)
+        check_positive("patience", patience)
+        if max_turn_tokens is not None:
+            check_positive("max_turn_tokens", max_turn_tokens)
         if not (type(turn_cost) in (int, float) and 0 <= turn_cost <= 1):
             raise OptionError(f"turn_cost must be a number in [0, 1], got {turn_cost!r}")
         self.constrained = constrain
@@ -117,6 +118,7 @@ class SimulatedDialogueTask(VocabularyTask, SourceTask[Goal]):
         self._goals: dict[int, Goal] = {}
         self._meanings = lru_cache(CACHED)(self._list_meanings)
         self.plans = lru_cache(CACHED)(self._list_plans)
+        self.turn_actions = lru_cache(CACHED_TURNS)(self._turn_actions)
         super().__init__(**rest)
 
     @staticmethod
@@ -140,10 +142,9 @@ class SimulatedDialogueTask(VocabularyTask, SourceTask[Goal]):
         self._write_tokens()
         self.writer = DialogueTokens(self.tokenizer, self.line_break())
 
-    def turn_actions(self, text: str) -> list[int]:
-        """The actions that write a turn of the system's and end it."""
+    def _turn_actions(self, text: str) -> tuple[int, ...]:
         tokens = self.writer.system_turn(text)
-        return self.actions_of(tokens, len(tokens) + 1)
+        return tuple(self.actions_of(tokens, len(tokens) + 1))
 
     def _measure(self, example: Goal) -> Limits:
         longest: dict[tuple[str, int], str] = {}  # in characters, of each kind of turn
@@ -185,6 +186,8 @@ class SimulatedDialogueTask(VocabularyTask, SourceTask[Goal]):
             (ACT_NUMBERS[act], self.turn_actions(text))
             for act, text in system_turns(KINDS[example.kind], example.venues)
         ]
+        if len({actions for _, actions in turns}) < len(turns):
+            self._falls_short("well-formed turns that the tokenizer writes alike", index)
         fitting = [turn for turn in turns if len(turn[1]) <= self.max_turn_tokens]
         if len(fitting) < len(turns):
             self._falls_short("well-formed turns longer than max_turn_tokens", index)
@@ -223,7 +226,7 @@ class SimulatedDialogueTask(VocabularyTask, SourceTask[Goal]):
         """The number of the act that a turn means, however it is written, or `NO_ACT`."""
         return self._meanings(index).get(_bare(self.tokenizer.decode(tokens)), NO_ACT)
 
-    def _list_plans(self, index: int, act: SystemAct) -> list[list[int]]:
+    def _list_plans(self, index: int, act: SystemAct) -> list[tuple[int, ...]]:
         goal = self.goal(index)
         forms = system_sentences(act, KINDS[goal.kind], goal.venues)
         plans = [self.turn_actions(form) for form in forms]

@@ -51,7 +51,7 @@ class SimulatedUser:
             ),
         ]
         change = goal.change
-        self._may_relax = change is not None and change.why == "relax"
+        self._relaxation = change if change is not None and change.why == "relax" else None
         self._mistaken = -1
         self._unclear_turn = goal.unclear_turn
         if change is not None and change.why == "correct":
@@ -162,9 +162,9 @@ class SimulatedUser:
         return None
 
     def _hear_that_nothing_fits(self) -> tuple[UserAct, ...]:
-        if self._may_relax:
-            self._may_relax = False
-            _, slot, value = self.goal.change or (None, -1, None)
+        if self._relaxation is not None:
+            _, slot, value = self._relaxation
+            self._relaxation = None
             if not self._told[slot]:
                 self._tell(slot, "relax")
             self.wishes[slot] = value

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from textenvs.data.examples import SummaryExample
 from textenvs.data.records import SUMMARY_SCHEMA
 from textenvs.data.world import WorldSummarization
-from textenvs.errors import OptionError, check_positive
+from textenvs.errors import OptionError, check_flag, check_positive
 from textenvs.metrics.lexicon import Lexicon
 from textenvs.metrics.rouge import Reference, rouge_words, summary_f1
 from textenvs.metrics.summaries import SummaryScores
@@ -72,6 +72,7 @@ class SummarizationTask(WritingTask, SourceTask[SummaryExample]):
     ) -> None:
         if min_new_tokens is not None:
             check_positive("min_new_tokens", min_new_tokens)
+        check_flag("copy", copy)
         self.min_new_tokens = min_new_tokens or 0
         self.copy = copy
         self.constrained = copy or self.min_new_tokens > 0
@@ -162,12 +163,6 @@ class SummarizationTask(WritingTask, SourceTask[SummaryExample]):
             self._falls_short(reason, index)
         return target
 
-    def writable(self, tokens: NDArray[np.int32]) -> NDArray[np.int32]:
-        """The tokens that write something: special ones can stand in a text."""
-        actions = self.action_of_token[tokens]
-        written: NDArray[np.int32] = tokens[(actions >= 0) & (actions != self.eos_action)]
-        return written
-
     def _filler(self, target: NDArray[np.int32], document: NDArray[np.int32]) -> int:
         """What the expert writes where EOS would be too early: nearly always a full stop."""
         known = [*self.writable(document)[:1].tolist(), *target.tolist()]
@@ -198,7 +193,7 @@ class SummarizationTask(WritingTask, SourceTask[SummaryExample]):
         tokens, offsets = self.tokenizer.encode(document)
         counts = np.searchsorted(offsets[:, 1], ends, side="right").tolist()
         fitting = [count for count in counts if count < self.max_steps] or counts[:1]
-        return self.actions_of(self.writable(tokens[: max(fitting, default=0)]), self.max_steps)
+        return self.actions_of(tokens[: max(fitting, default=0)], self.max_steps)
 
     def episodes(self, num_slots: int) -> SummarizationEpisodes:
         """Room for ``num_slots`` summaries at a time."""

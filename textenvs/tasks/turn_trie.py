@@ -44,7 +44,9 @@ def build_trie(turns: Iterable[tuple[int, Sequence[int]]]) -> TurnTrie:
     for act, actions in turns:
         node = root
         for action in actions[:-1]:
-            child = node.setdefault(action, {})
+            child = node.get(action)
+            if child is None:
+                child = node[action] = {}
             assert isinstance(child, dict), "a turn begins with another"
             node = child
         node.setdefault(actions[-1], act)

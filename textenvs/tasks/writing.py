@@ -38,9 +38,16 @@ class VocabularyTask(Task):
         self.action_of_token[self.action_tokens] = np.arange(len(self.action_tokens))
         self.eos_action = int(self.action_of_token[tokenizer.eos_token_id])
 
+    def writable(self, tokens: NDArray[np.int32]) -> NDArray[np.int32]:
+        """The tokens that write something: a text can have special ones, for unknown words say."""
+        actions = self.action_of_token[tokens]
+        written: NDArray[np.int32] = tokens[(actions >= 0) & (actions != self.eos_action)]
+        return written
+
     def actions_of(self, tokens: NDArray[np.int32], limit: int) -> list[int]:
-        """The actions that write tokens, then EOS, or the first ``limit`` of them."""
-        return [*self.action_of_token[tokens].tolist(), self.eos_action][:limit]
+        """The actions that write tokens, where they are writable, then EOS; the first ``limit``."""
+        written = self.action_of_token[self.writable(tokens)].tolist()
+        return [*written, self.eos_action][:limit]
 
 
 class WritingTask(VocabularyTask):
