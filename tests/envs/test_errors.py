@@ -169,3 +169,9 @@ def test_a_reward_that_is_no_number_is_an_error():
     env.step(env.unwrapped.expert_action())
     with pytest.raises(TypeError, match=r"the reward function must return a number, got str"):
         env.step(env.unwrapped.expert_action())
+
+
+@pytest.mark.parametrize("env_id", ["TextQA-v0", "TextQASpan-v0", "TextNER-v0", "TextDialogue-v0"])
+def test_a_flag_is_true_or_false(env_id):
+    with pytest.raises(OptionError, match="constrain must be True or False, got 'no'"):
+        gymnasium.make(env_id, constrain="no")

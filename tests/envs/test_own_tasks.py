@@ -1,5 +1,7 @@
 """A task of one's own registers in one call and behaves as those of the suite."""
 
+import pickle
+
 import gymnasium
 import numpy as np
 import own_tasks
@@ -113,3 +115,9 @@ def test_the_vector_environment_plays_it_too():
         total += rewards * ~ended
         ended |= done
     np.testing.assert_allclose(total, 1.0)
+
+
+def test_a_task_that_was_built_directly_says_why_it_does_not_pickle():
+    env = textenvs.TextEnv(own_tasks.Shout())
+    with pytest.raises(TypeError, match="a Shout that was built directly"):
+        pickle.dumps(env)

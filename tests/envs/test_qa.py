@@ -444,14 +444,28 @@ def test_a_budget_shorter_than_the_answer_is_counted(tmp_path):
     assert (reward, info["text"]) == (0.0, "4,397,0")
 
 
-def white_space_words(words):
+def white_space_words(words, unknown="<unk>"):
     """A tokenizer whose tokens are what stands between spaces."""
     vocabulary = {word: i for i, word in enumerate(["<pad>", "<eos>", "<unk>", *words])}
-    backend = Backend(models.WordLevel(vocabulary, unk_token="<unk>"))
+    backend = Backend(models.WordLevel(vocabulary, unk_token=unknown))
     backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     return PreTrainedTokenizerFast(
-        tokenizer_object=backend, eos_token="<eos>", pad_token="<pad>", unk_token="<unk>"
+        tokenizer_object=backend, eos_token="<eos>", pad_token="<pad>", unk_token=unknown
     )
+
+
+@pytest.mark.filterwarnings("ignore::textenvs.errors.DatasetWarning")
+@pytest.mark.parametrize("unknown", ["<pad>", "<eos>", "<unk>"])
+def test_the_expert_is_legal_where_the_answer_cannot_be_written(unknown, tmp_path):
+    tokenizer = white_space_words(["The", "dog", "sat.", "Who?"], unknown)
+    example = ("The Nairobi dog sat.", [("Who?", ["Nairobi"])])
+    env = file_env(QA, tmp_path, example, tokenizer=tokenizer, illegal_action="raise")
+    _, info = env.reset(options={"index": 0})
+    done = False
+    while not done:
+        action = env.unwrapped.expert_action()
+        assert info["action_mask"][action] == 1
+        _, _, done, _, info = env.step(action)
 
 
 @both_ids

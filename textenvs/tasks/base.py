@@ -90,6 +90,11 @@ class Task(ABC):
         """Pickle the recipe: a copy is built from the options, or is the one that exists."""
         from textenvs.tasks import build_task
 
+        if not hasattr(self, "name"):
+            raise TypeError(
+                f"a {type(self).__name__} that was built directly has no recipe to pickle: build "
+                "it by textenvs.tasks.build_task, or register it and use gymnasium.make"
+            )
         return partial(build_task, self.name, **self.options), ()
 
     @property

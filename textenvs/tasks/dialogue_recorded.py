@@ -14,7 +14,7 @@ from textenvs.data.examples import DialogueExample
 from textenvs.data.files import OnError
 from textenvs.data.records import DIALOGUE_SCHEMA
 from textenvs.data.sgd import read_sgd
-from textenvs.errors import OptionError, check_positive
+from textenvs.errors import OptionError, check_flag, check_positive
 from textenvs.metrics import squad
 from textenvs.metrics.answers import NO_GOLD, AnswerLexicon
 from textenvs.metrics.bleu import STATISTICS, bleu, require_sacrebleu
@@ -80,6 +80,7 @@ class RecordedDialogueTask(VocabularyTask, SourceTask[DialogueExample]):
         max_turn_tokens: int | None = None,
         **source: Any,
     ) -> None:
+        check_flag("constrain", constrain)
         if constrain:
             raise OptionError(
                 "constrain=True is for the built-in data: recorded turns follow no grammar of "

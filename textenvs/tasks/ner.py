@@ -15,7 +15,7 @@ from textenvs.data.examples import NERExample
 from textenvs.data.files import OnError
 from textenvs.data.records import NER_SCHEMA
 from textenvs.data.world import WorldNER
-from textenvs.errors import OptionError
+from textenvs.errors import OptionError, check_flag
 from textenvs.metrics.entities import precision_recall_f1, transition_tables
 from textenvs.tasks.base import Episodes, Slots
 from textenvs.tasks.sources import Limits, SourceTask
@@ -65,6 +65,7 @@ class NERTask(SourceTask[NERExample]):
     score_name = "f1"
 
     def __init__(self, *, constrain: bool = True, **source: Any) -> None:
+        check_flag("constrain", constrain)
         self.constrained = constrain
         super().__init__(**source)
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textenvs.data.examples import QAExample
+from textenvs.errors import check_flag
 from textenvs.metrics.answers import NO_GOLD, AnswerLexicon, AnswerScores
 from textenvs.metrics.squad import reference_words
 from textenvs.tasks.base import Slots
@@ -59,6 +60,7 @@ class QATask(WritingTask, PassageTask):
     builtin_limits = Limits(prompt=88, steps=12, positions=72)
 
     def __init__(self, *, constrain: bool = True, **rest: Any) -> None:
+        check_flag("constrain", constrain)
         self.constrained = constrain
         super().__init__(**rest)
 
@@ -93,8 +95,10 @@ class QATask(WritingTask, PassageTask):
         gold = np.full((self._num_references, self._reference_words + 1), NO_GOLD)
         for row, words in enumerate(references):
             gold[row, : len(words)] = words
+        actions = self.action_of_token[passage.ids]
         return {
-            "passage": self.action_of_token[passage.ids],
+            # Where EOS stands for what is unknown, it ends an answer and is never inside.
+            "passage": np.where(actions == self.eos_action, -1, actions),
             "gold": gold.ravel(),
             "gold_lengths": [len(words) for words in references],
         }
@@ -215,6 +219,10 @@ class QAEpisodes(WritingEpisodes):
         mending = self.frontier[slots] & (positions >= first)
         goal = np.where(on_target, positions == first + steps, mending) & (positions <= last)
         goal &= self.passage[slots] >= 0
+        # An answer must begin, even if no action writes its first token.
+        must_begin = (self.steps[slots] == 0) & ~np.asarray(self.task.has_unanswerable)
+        anything = self.frontier[slots] & np.asarray(must_begin)[..., None]
+        goal = np.where(goal.any(-1, keepdims=True), goal, anything)
         column = goal.argmax(-1)
         return np.where(goal.any(-1), self.passage[slots, column], self.task.eos_action)
 

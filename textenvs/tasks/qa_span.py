@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textenvs.data.examples import QAExample
+from textenvs.errors import check_flag
 from textenvs.metrics import squad
 from textenvs.tasks.base import Episodes, Slots
 from textenvs.tasks.guess import guess_span
@@ -57,6 +58,7 @@ class QASpanTask(PassageTask):
     builtin_limits = Limits(prompt=88, steps=2, positions=72)
 
     def __init__(self, *, constrain: bool = True, **source: Any) -> None:
+        check_flag("constrain", constrain)
         self.constrained = constrain
         super().__init__(**source)
         # Built-in examples are made when they are asked for, and every score asks for one.

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
+from operator import is_
 from pathlib import Path
-from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
+from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +25,9 @@ from textenvs.data.tables import READERS
 from textenvs.errors import DatasetError, DatasetWarning, OptionError, check_positive, unknown
 from textenvs.tasks.base import Task
 from textenvs.tokenization import Encoding, encode_all, load_tokenizer
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 E = TypeVar("E", bound=HasId)
 
@@ -42,6 +50,29 @@ class Limits(NamedTuple):
     steps: int
     positions: int = 0  # of the prompt that an action can point at
     appended: int = 0  # tokens that the task itself appends
+
+
+@dataclass(frozen=True, eq=False)
+class _Survey:
+    """What all examples of a data set have shown to a task with certain options.
+
+    Attributes:
+        examples: The examples.
+        limits: The room that they need.
+        unsure: The ``id`` of those that may fall short of the full score.
+    """
+
+    examples: list[Any]
+    limits: Limits
+    unsure: frozenset[int]
+
+    def is_of(self, examples: list[Any]) -> bool:
+        """Whether these very objects were looked at."""
+        return len(examples) == len(self.examples) and all(map(is_, examples, self.examples))
+
+
+_surveys: WeakValueDictionary[tuple[type, str], _Survey] = WeakValueDictionary()
+"""The surveys that tasks hold, by class and all options but the split."""
 
 
 class SourceTask(Task, Generic[E]):
@@ -81,6 +112,18 @@ class SourceTask(Task, Generic[E]):
     builtin_limits: ClassVar[Limits]
     schema: ClassVar[Schema[Any]]
 
+    def __new__(cls, **options: Any) -> Self:
+        """Note what the tasks over the splits of a file have in common."""
+        task = super().__new__(cls)
+        task._common = None
+        if isinstance(options.get("dataset"), str):
+            common = {name: value for name, value in options.items() if name != "split"}
+            with contextlib.suppress(TypeError):  # an option that is an object, as a tokenizer is
+                task._common = cls, json.dumps(common, sort_keys=True)
+        return task
+
+    _common: tuple[type, str] | None
+
     def __init__(
         self,
         *,
@@ -96,7 +139,7 @@ class SourceTask(Task, Generic[E]):
         for name, value in (("max_prompt_tokens", max_prompt_tokens), ("size", size)):
             if value is not None:
                 check_positive(name, value)
-        if not isinstance(data_seed, int) or data_seed < 0:
+        if type(data_seed) is not int or data_seed < 0:
             raise OptionError(f"data_seed must be an integer of at least 0, got {data_seed!r}")
         check_on_error(on_error)
         self.max_prompt_tokens = max_prompt_tokens
@@ -150,15 +193,16 @@ class SourceTask(Task, Generic[E]):
         everything = load("all")
         try:
             train = load("train")
-        except DatasetError:  # there is none: all that there is has just been read
-            train = self.examples
+        except DatasetError:  # there is none: all that there is, the same for every split
+            train = everything
         self.tokenizer = load_tokenizer(
             "bpe" if tokenizer == "auto" else tokenizer,
             lambda: self._texts(self._sample(train)),
         )
         self._prepare(everything)
-        limits, unsure = self._survey(everything)
-        self._allow(limits)
+        self._survey = self._look_at(everything)
+        self._allow(self._survey.limits)
+        unsure = [i for i, e in enumerate(self.examples) if id(e) in self._survey.unsure]
         for index, example in zip(
             unsure, self._ahead([self.examples[i] for i in unsure]), strict=True
         ):
@@ -178,21 +222,24 @@ class SourceTask(Task, Generic[E]):
         characters = sum(map(len, self._texts(examples)))
         return examples[:: -(-characters // TRAINING_CHARACTERS) or 1]
 
-    def _survey(self, everything: Sequence[E]) -> tuple[Limits, list[int]]:
-        """The room that all examples need; and which of the split's may fall short.
+    def _look_at(self, everything: list[E]) -> _Survey:
+        """The room that all examples need, and which may fall short.
 
-        Args:
-            everything: All examples, those of the split in their order.
+        Looked at once for all splits, as long as a task of one of them is there.
         """
-        limits, unsure, index = Limits(0, 0), [], 0
+        known = self._common and _surveys.get(self._common)
+        if known and known.is_of(everything):
+            return known
+        limits, unsure = Limits(0, 0), set()
         for example in self._ahead(everything):
             need = self._measure(example)
             limits = Limits(*map(max, limits, need))
-            if index < len(self.examples) and example is self.examples[index]:
-                if not self._fits(example, need):
-                    unsure.append(index)
-                index += 1
-        return limits, unsure
+            if not self._fits(example, need):
+                unsure.add(id(example))
+        survey = _Survey(everything, limits, frozenset(unsure))
+        if self._common:
+            _surveys[self._common] = survey
+        return survey
 
     def _ahead(self, examples: Sequence[E]) -> Iterator[E]:
         """The examples one by one, the texts of many encoded together before their turn."""
@@ -239,7 +286,7 @@ class SourceTask(Task, Generic[E]):
         row = self._rows.get(index)
         if row is None:
             if len(self._rows) * self.layout.width >= CACHED_NUMBERS:
-                self._rows.clear()
+                del self._rows[next(iter(self._rows))]  # the oldest
             row = self._rows[index] = self._encode(index, self.examples[index])
         return row
 
