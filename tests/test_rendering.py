@@ -129,6 +129,30 @@ def test_control_characters_of_the_data_do_not_reach_the_terminal(long_file: str
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", text)
 
 
+def test_control_characters_of_tags_do_not_reach_the_terminal(tmp_path: Path) -> None:
+    path = tmp_path / "x.conll"
+    path.write_text("Bo\033[2Jb\tB-\033[31mPER\nruns\tO\n", "utf-8")
+    text = render("TextNER-v0", 0, dataset=str(path), split="all")
+    assert "B-␛[31mPER" in text
+    part = Tagged(("a\nb", "東"), ("B-\033[2J", "O"))
+    shown = [piece.text for line in part.lines(40) for piece in line]
+    for line in (*text.split("\n"), *shown, part.latest(40)):
+        assert not re.search(r"[\x00-\x1f\x7f-\x9f]", line)
+
+
+@pytest.mark.parametrize("sign", ["\u202e", "\u2066", "\u2028"])
+def test_nothing_turns_or_parts_what_is_shown(sign: str) -> None:
+    ((piece,),) = Paragraph(f"user{sign}resu").lines(40)
+    assert piece.text == "user\ufffdresu"
+
+
+@pytest.mark.parametrize(
+    ("text", "room"), [("e\u0301", 1), ("กี่", 1), ("हि", 2), ("a\u200bb", 2), ("東京", 4)]
+)
+def test_signs_that_take_no_column_are_not_counted(text: str, room: int) -> None:
+    assert columns(text) == room
+
+
 def test_colour_marks_the_agents_part(monkeypatch: pytest.MonkeyPatch) -> None:
     plain = render("TextQASpan-v0", 3)
     monkeypatch.setenv("FORCE_COLOR", "1")
@@ -214,6 +238,18 @@ def test_for_a_human_lines_keep_to_the_width(capsys: pytest.CaptureFixture[str])
     for env_id in textenvs.IDS:
         play(env_id, 7, reward="dense")
     assert max(map(columns, capsys.readouterr().out.split("\n"))) <= 80
+
+
+@pytest.mark.parametrize("env_id", textenvs.IDS)
+def test_a_narrow_terminal(
+    env_id: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("textenvs.rendering.width", lambda: 40)
+    text = render(env_id, 7)
+    assert max(map(columns, text.split("\n"))) <= 40
+    assert text.splitlines()[-1] == "  reward +1.000  score 1.000  ended"
+    play(env_id, 7)
+    assert max(map(columns, capsys.readouterr().out.split("\n"))) <= 40
 
 
 texts = st.text(st.sampled_from("ab é東́ \n\t") | st.characters(), max_size=200)

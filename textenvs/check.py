@@ -66,7 +66,10 @@ def _kwargs(given: Sequence[str]) -> dict[str, Any]:
     kwargs: dict[str, Any] = {}
     for text in given:
         if text.lstrip().startswith("{"):
-            kwargs |= json.loads(text)
+            try:
+                kwargs |= json.loads(text)
+            except json.JSONDecodeError as error:
+                raise ValueError(f"--kwargs: expected a JSON object: {error}: {text}") from error
             continue
         name, equals, value = text.partition("=")
         if not equals:

@@ -12,9 +12,11 @@ from textenvs.views import Part, columns, printable
 ROOM_FOR_TEXT = 10
 """Columns below which a line does not show the end of the answer."""
 
-
 NARROWEST = 10
 """Columns that text takes at the least, however narrow the terminal is."""
+
+INDENT = 2
+"""Columns before the outcome of an action on a line of its own."""
 
 
 def render_text(episodes: Episodes, slot: int, reward: float, ended: bool) -> str:
@@ -31,8 +33,7 @@ def render_text(episodes: Episodes, slot: int, reward: float, ended: bool) -> st
         *lay_out(episodes.view(slot), width(), has_colour()),
     ]
     if episodes.steps[slot]:
-        outcome = _outcome(episodes, slot, reward, ended, has_colour())
-        lines.append(f"{_action(episodes, slot)}  {outcome}")
+        lines.append(_last(episodes, slot, reward, ended)[0])
     return "\n".join(lines)
 
 
@@ -55,13 +56,11 @@ class Narrator:
 
     def step(self, episodes: Episodes, slot: int, reward: float, ended: bool) -> None:
         """Print the last action, and what has come since the one before."""
-        view, colour = episodes.view(slot), has_colour()
-        action = f"{_action(episodes, slot):24}"
-        room = width() - columns(f"{action}  {_outcome(episodes, slot, reward, ended, False)}  ")
-        line = f"{action}  {_outcome(episodes, slot, reward, ended, colour)}"
+        view = episodes.view(slot)
+        line, room = _last(episodes, slot, reward, ended, align=24)
         written = [part for part in view if part.by_agent]
-        if written and room >= ROOM_FOR_TEXT:
-            line += f"  {paint(written[-1].latest(room), 'agent', colour)}"
+        if written and room - 2 >= ROOM_FOR_TEXT:
+            line += f"  {paint(written[-1].latest(room - 2), 'agent', has_colour())}"
         print(line.rstrip())
         if ended:
             _tell([part for part in view if part not in self._prompt])
@@ -91,6 +90,20 @@ def lay_out(parts: Sequence[Part], columns_: int, colour: bool) -> list[str]:
 
 def _header(episodes: Episodes, slot: int, colour: bool) -> str:
     return paint(f"{episodes.task.name}, example {int(episodes.indices[slot])}", "bold", colour)
+
+
+def _last(
+    episodes: Episodes, slot: int, reward: float, ended: bool, align: int = 0
+) -> tuple[str, int]:
+    """The last action and what it brought, below each other if need be; and the columns left."""
+    action = f"{_action(episodes, slot):{align}}"
+    plain, shown = (
+        _outcome(episodes, slot, reward, ended, colour) for colour in (False, has_colour())
+    )
+    room = width() - columns(f"{action}  {plain}")
+    if room >= 0:
+        return f"{action}  {shown}", room
+    return f"{action.rstrip()}\n{' ' * INDENT}{shown}", width() - INDENT - columns(plain)
 
 
 def _action(episodes: Episodes, slot: int) -> str:

@@ -100,11 +100,11 @@ class Tagged(Part):
 
     def lines(self, width: int) -> list[Line]:
         """The part in lines of at most ``width`` columns, words and tags in turn."""
-        below = [*self.tags, "?"][: len(self.words)]
+        below = [*map(printable, self.tags), "?"][: len(self.words)]
         below += [""] * (len(self.words) - len(below))
         rows: list[tuple[str, str]] = []
         for word, tag in zip(self.words, below, strict=True):
-            word = _head(printable(word), width)
+            word = _head(printable(word).replace("\n", " "), width)
             room = max(columns(word), columns(tag))
             if not rows or columns(rows[-1][0]) + room > width:
                 rows.append(("", ""))
@@ -119,19 +119,24 @@ class Tagged(Part):
     def latest(self, width: int) -> str:
         """The last words that have tags, in at most ``width`` columns."""
         pairs = zip(self.words, self.tags, strict=False)
-        return _tail(" ".join(f"{printable(word)}/{tag}" for word, tag in pairs), width)
+        return _tail(printable(" ".join(map("/".join, pairs))).replace("\n", " "), width)
 
 
 _CONTROLS = {
     **{code: 0x2400 + code for code in range(32)},  # their pictures
     **dict.fromkeys(range(0x7F, 0xA0), 0xFFFD),
+    # What parts lines, and what turns the direction in which text is shown.
+    **dict.fromkeys((0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A)), 0xFFFD),
     ord("\n"): ord("\n"),
     ord("\t"): ord(" "),
 }
 
+_WIDTHLESS = ("Mn", "Me", "Cf")
+"""Categories of signs that are drawn over others, or not at all."""
+
 
 def printable(text: str) -> str:
-    """The text with a sign in place of each control character, so that none moves a cursor."""
+    """The text with a sign in place of each control character: none moves or hides anything."""
     return text.translate(_CONTROLS)
 
 
@@ -144,7 +149,9 @@ def columns(text: str) -> int:
     if text.isascii():
         return len(text)
     return sum(
-        0 if unicodedata.combining(sign) else 1 + (unicodedata.east_asian_width(sign) in "WF")
+        0
+        if unicodedata.category(sign) in _WIDTHLESS
+        else 1 + (unicodedata.east_asian_width(sign) in "WF")
         for sign in text
     )
 
@@ -206,6 +213,7 @@ def _fold(lines: list[Line], keep_chosen: bool) -> Iterator[Line]:
 def _head(text: str, width: int) -> str:
     if columns(text) <= width:
         return text
+    text = text[:width]
     while text and columns(text) > width - 3:
         text = text[:-1]
     return f"{text}..."
@@ -214,6 +222,7 @@ def _head(text: str, width: int) -> str:
 def _tail(text: str, width: int) -> str:
     if columns(text) <= width:
         return text
+    text = text[-width:]
     while text and columns(text) > width - 4:
         text = text[1:]
     return f"... {text.partition(' ')[2] or text}"

@@ -9,7 +9,7 @@ import numpy as np
 import one_skill
 import pytest
 
-from agents import PPO, AgentError, ReferenceAgent, PPOConfig, RandomAgent, evaluate
+from agents import PPO, AgentError, PPOConfig, RandomAgent, ReferenceAgent, evaluate
 from agents.environment import Contract, check_same_contract
 from agents.evaluation import bootstrap, mean_of_each
 from agents.report import Point, save_results

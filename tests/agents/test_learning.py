@@ -16,9 +16,9 @@ from agents import (
     PPO,
     BCConfig,
     BehaviourCloning,
-    ReferenceAgent,
     PPOConfig,
     RandomAgent,
+    ReferenceAgent,
     TrainingDiverged,
     evaluate,
 )

@@ -138,6 +138,22 @@ def test_of_an_instance_without_a_spec_is_checked_what_can_be():
     assert set(found(textenvs.check(toys.Rewriting()))) == {"prefix_grows"}
 
 
+class _Plain(gymnasium.Wrapper):
+    """A wrapper that does not record how it was made."""
+
+
+def test_what_is_wrapped_so_that_no_spec_makes_it_is_checked_as_it_is():
+    env = gymnasium.make(spec("Rewriting"), disable_env_checker=True)
+    report = textenvs.check(_Plain(env), episodes=5)
+    assert set(found(report)) == {"prefix_grows"}
+    assert found(report, "skipped")["spec_json"] == "not offered: no spec"
+
+
+def test_episodes_that_a_time_limit_cuts_off_have_no_score_to_add_up_to():
+    env = gymnasium.make("TextNER-v0", max_episode_steps=3)
+    assert found(textenvs.check(env, episodes=5)) == {}
+
+
 def test_a_reward_of_the_users_own_is_probed():
     def holds_the_answer(episode):
         return float(episode.example.answers[0] in episode.text)

@@ -84,6 +84,17 @@ def test_unknown_checks_and_options_are_named():
         textenvs.check(gymnasium.make("TextNER-v0"), split="test")
 
 
+def test_a_vector_environment_is_refused():
+    with pytest.raises(TypeError, match="a vector environment is checked beside single ones"):
+        textenvs.check(gymnasium.make_vec("TextNER-v0", num_envs=2))
+
+
+def test_one_check_and_none():
+    (result,) = textenvs.check("TextNER-v0", checks="masks", episodes=2).results
+    assert (result.name, result.status) == ("masks", "passed")
+    assert str(textenvs.check("TextNER-v0", checks=[])).startswith("TextNER-v0\n")
+
+
 def test_options_of_make_are_used_and_shown():
     report = textenvs.check("TextNER-v0", checks=["reset_index"], split="test", size=3)
     assert report.environment == "TextNER-v0 split='test', size=3"
@@ -114,7 +125,7 @@ def test_the_commands_status_says_whether_a_check_failed(toy_ids, capsys, argume
         (["Nowhere-v0"], "`Nowhere` doesn't exist"),
         (["no_such_module:Toy-v0"], "No module named 'no_such_module'"),
         (["TextNER-v0", "--kwargs", "split"], "expected KEY=VALUE or a JSON object, got 'split'"),
-        (["TextNER-v0", "--kwargs", "{split"], "Expecting property name"),
+        (["TextNER-v0", "--kwargs", "{split"], "--kwargs: expected a JSON object: Expecting"),
         (["TextNER-v0", "--kwargs", "split=tets"], "did you mean 'test'?"),
         (["TextNER-v0", "--episodes", "0"], "at least 1"),
         (["TextNER-v0", "--checks", "nothing"], "unknown check 'nothing'"),

@@ -157,7 +157,7 @@ def test_classes_and_schemes_of_a_whole_data_set() -> None:
     mixed = [{"words": ["a"], "tags": ["S-X"]}, {"words": ["a"], "tags": ["U-X"]}]
     assert message(NER_SCHEMA, *mixed).startswith("x: expected the tags of one scheme, got 'S-X'")
     loose = [{"words": WORDS, "tags": "B-X B-X I-Y"}]
-    with pytest.warns(DatasetWarning, match=r"x: read 1 I- tags .*: 'I-Y' of 'left' in row1"):
+    with pytest.warns(DatasetWarning, match=r"x: read 1 I- tags .*: 'I-Y' of 'left' in 'row1'"):
         assert read(NER_SCHEMA, *loose)[0].tags == ("B-X", "B-X", "B-Y")
 
 

@@ -122,3 +122,12 @@ def test_a_published_file(shared_data: Path) -> None:
     path = shared_data / "summarization" / "dialogsum.test.jsonl"
     lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
     assert [r.values for r in read(path) if isinstance(r, Record)] == lines
+
+
+def test_a_cell_has_any_length(tmp_path: Path) -> None:
+    limit = csv.field_size_limit()
+    text = "word " * 100_000
+    (record,) = read(write(tmp_path, "x.csv", f"a,b\n{text},2\n"))
+    assert isinstance(record, Record)
+    assert record.values == {"a": text, "b": "2"}
+    assert csv.field_size_limit() == limit

@@ -1,6 +1,7 @@
 """Environments over the user's own data, wherever it is."""
 
 import copy
+import gc
 import json
 import pickle
 import warnings
@@ -205,3 +206,55 @@ def test_a_tokenizer_is_trained_on_an_even_share_of_much_text(monkeypatch):
     step = 2 + characters % 2
     counted, trained_on, measured = everything, everything[::step], everything
     assert seen == [*counted, *trained_on, *measured]
+
+
+def jsonl(path, rows):
+    path.write_text("\n".join(map(json.dumps, rows)), "utf-8")
+
+
+def test_splits_have_one_tokenizer_even_where_none_is_to_train_on(tmp_path):
+    jsonl(tmp_path / "x.dev.jsonl", QUESTIONS[:30])
+    rows = [{"passage": f"Quartz {i}.", "question": "What?", "answer": "Quartz"} for i in range(9)]
+    jsonl(tmp_path / "x.test.jsonl", rows)
+    path = str(tmp_path / "x.{split}.jsonl")
+    dev, test = (gymnasium.make("TextQA-v0", dataset=path, split=s) for s in ("validation", "test"))
+    assert dev.observation_space == test.observation_space
+    assert dev.action_space == test.action_space
+    text = "Who lives in the Quartz house?"
+    ours, theirs = (env.unwrapped.task.tokenizer.encode(text).ids for env in (dev, test))
+    np.testing.assert_array_equal(ours, theirs)
+
+
+def test_the_splits_of_a_file_are_looked_at_once(tmp_path, monkeypatch):
+    measured = []
+
+    class Watched(QATask):
+        def _measure(self, example):
+            measured.append(example)
+            return super()._measure(example)
+
+    path = tmp_path / "x.jsonl"
+    jsonl(path, QUESTIONS)
+
+    def build(split, **options):
+        measured.clear()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DatasetWarning)
+            return Watched(dataset=str(path), split=split, **options), len(measured)
+
+    for options in ({}, {"max_new_tokens": 2}, {"max_prompt_tokens": 10}):
+        alone, looks = build("validation", **options)
+        told, size = dict(alone.shortfalls), alone.max_tokens
+        assert looks == len(QUESTIONS)
+        del alone
+        gc.collect()
+        train, looks = build("train", **options)  # nothing is left of what was known
+        assert looks == len(QUESTIONS)
+        after, looks = build("validation", **options)
+        assert looks == 0
+        assert (dict(after.shortfalls), after.max_tokens) == (told, size)
+        assert after.max_tokens == train.max_tokens
+        assert bool(told) == ("max_prompt_tokens" in options)
+    jsonl(path, QUESTIONS[:-10])
+    _, looks = build("test", **options)
+    assert looks == len(QUESTIONS) - 10

@@ -74,6 +74,23 @@ def test_a_model_with_a_head_gives_the_states_below_it():
     np.testing.assert_allclose(frozen_encoder(gpt2(head=True))(PREFIXES, LENGTHS), body, atol=1e-6)
 
 
+@pytest.mark.parametrize("kind", ["RobertaModel", "RobertaForMaskedLM"])
+def test_the_longest_prefix_of_a_model_that_counts_positions_from_behind_its_padding(kind):
+    config = transformers.RobertaConfig(
+        vocab_size=VOCAB,
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=20,
+    )
+    encoder = frozen_encoder(getattr(transformers, kind)(config))
+    longest = np.full((1, encoder.max_tokens), 5, np.int32)
+    assert encoder(longest, np.array([encoder.max_tokens])).shape == (1, 16)
+    with pytest.raises((IndexError, RuntimeError)):
+        encoder(np.append(longest, [[5]], 1), np.array([encoder.max_tokens + 1]))
+
+
 def test_an_empty_prefix_has_features():
     assert np.isfinite(frozen_encoder(gpt2())(PREFIXES, np.array([0, 1, 2]))).all()
 

@@ -277,6 +277,15 @@ def test_illegal_actions_cannot_be_errors_here():
         StringAction(gymnasium.make("CartPole-v1"))
 
 
+def test_half_a_surrogate_pair_is_no_text_whatever_the_tokenizer():
+    for tokenizer in ("auto", "bpe:300"):
+        env = StringAction(gymnasium.make("TextQA-v0", size=20, tokenizer=tokenizer))
+        env.reset(seed=0)
+        with pytest.raises(InvalidAction, match="Unicode text, got half a surrogate"):
+            env.step("\ud83d")
+        assert env.step("\U0001f695")[2]
+
+
 def test_in_a_vector_environment():
     envs = SyncVectorEnv([lambda: StringAction(gymnasium.make("TextQA-v0"))] * 2)
     envs.reset(seed=0)

@@ -13,6 +13,7 @@ def test_what_it_contains():
     assert "abcd" not in Unicode(3)
     assert 3 not in Unicode()
     assert b"abc" not in Unicode()
+    assert "half a pair: \ud83d" not in Unicode()
 
 
 @pytest.mark.parametrize("space", [Unicode(), Unicode(5), Unicode(1)])

@@ -43,8 +43,9 @@ def check(
 
     Args:
         env: An id, a spec, or an environment. One that has a spec is checked through it; of one
-            without, what can be checked on a single instance.
-        checks: The names of the checks to make; default: all of `CHECKS`.
+            without, or with wrappers that do not record how they were made (see
+            `gymnasium.utils.RecordConstructorArgs`), what can be checked on a single instance.
+        checks: The names of the checks to make, or of one; default: all of `CHECKS`.
         episodes: How many episodes a check plays.
         **kwargs: Options of `gymnasium.make`, for an id or a spec.
 
@@ -53,10 +54,11 @@ def check(
 
     Raises:
         OptionError: A check that does not exist, or no episodes.
+        TypeError: `env` is a vector environment, or one that is made already has `kwargs`.
         gymnasium.error.Error: The environment cannot be made.
     """
     check_positive("episodes", episodes)
-    names = list(CHECKS if checks is None else checks)
+    names = [checks] if isinstance(checks, str) else list(CHECKS if checks is None else checks)
     for name in names:
         if name not in CHECKS:
             raise unknown("check", name, CHECKS)

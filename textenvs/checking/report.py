@@ -88,7 +88,7 @@ class Report:
     def to_text(self, *, colour: bool = False, columns: int = 80) -> str:
         """The report in lines of at most ``columns`` columns."""
         lines = [self.environment]
-        room = max(len(result.name) for result in self.results)
+        room = max((len(result.name) for result in self.results), default=0)
         for result in self.results:
             mark, style = _MARKS[result.status]
             mark = paint(f"{mark:4}", style, colour)

@@ -102,6 +102,8 @@ def dense_reward(subject: Subject) -> None:
     dense, terminal = subject.make(reward="dense"), subject.make(reward="terminal")
     for seed, choose in _plays(subject, dense):
         steps = list(play(dense, choose, seed=seed))
+        if steps[-1].truncated:
+            continue  # it was cut off before its score was settled
         actions = iter([step.action for step in steps])
         score, _ = final(terminal, lambda *_, actions=actions: next(actions), seed=seed)
         total = math.fsum(step.reward for step in steps)

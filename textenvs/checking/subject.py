@@ -23,9 +23,13 @@ class Subject:
 
     Args:
         env: An id, a spec, or an environment. One that has a spec is checked through it, so that
-            a check gets a new one; of one without, what can be checked on it alone.
+            a check gets a new one; of one without, or with wrappers that do not record how they
+            were made, what can be checked on it alone.
         episodes: How many episodes a check plays.
         kwargs: Options of `gymnasium.make`, for an id or a spec.
+
+    Raises:
+        TypeError: Options for an environment that is made already, or a vector environment.
 
     Attributes:
         name: What it is called in the report.
@@ -45,8 +49,13 @@ class Subject:
             if kwargs:
                 raise TypeError(f"{sorted(kwargs)} are for an id or a spec; {env} is made already")
             self.spec = env.spec
-            if self.spec is None or self.spec.entry_point is None:
+            if self.spec is None or not _can_be_remade(self.spec):
                 self.spec, self._instance = None, env
+        elif isinstance(env, VectorEnv):
+            raise TypeError(
+                f"expected an id, a spec or a single environment, got {env}: a vector environment "
+                "is checked beside single ones, by the id of both"
+            )
         else:
             self.spec = copy.copy(_spec(env) if isinstance(env, str) else env)
             self.spec.kwargs = {**self.spec.kwargs, **kwargs}
@@ -129,6 +138,13 @@ def _spec(env_id: str) -> EnvSpec:
     if module:
         importlib.import_module(module)
     return gymnasium.spec(name)
+
+
+def _can_be_remade(spec: EnvSpec) -> bool:
+    """Whether it says how the environment was made, and with what each wrapper on it was."""
+    return spec.entry_point is not None and all(
+        wrapper.kwargs is not None for wrapper in spec.additional_wrappers
+    )
 
 
 def _make(spec: EnvSpec, changes: Mapping[str, Any]) -> AnyEnv:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import warnings
+from typing import TypeVar
 
 from textenvs.data.files import OnError, check_on_error
 from textenvs.errors import DatasetError, DatasetWarning
+
+T = TypeVar("T")
 
 _KINDS: dict[type, str] = {
     dict: "an object",
@@ -38,22 +41,32 @@ def fault(place: str, expected: str, got: object) -> DatasetError:
     return DatasetError(f"{place}: expected {expected}, got {got}")
 
 
+def checked(value: object, of: type[T], place: str) -> T:
+    """A value of the type that belongs there; true and false are no integers.
+
+    Raises:
+        DatasetError: It is of another.
+    """
+    if not isinstance(value, of) or (of is int and isinstance(value, bool)):
+        raise fault(place, kind(of), f"{kind(type(value))}: {short(value)}")
+    return value
+
+
 def checked_text(value: object, place: str) -> str:
     """A string that is not blank and that UTF-8 can hold.
 
     Raises:
         DatasetError: It is anything else.
     """
-    if not isinstance(value, str):
-        raise fault(place, kind(str), f"{kind(type(value))}: {short(value)}")
-    if not value.strip():
-        raise fault(place, "text", repr(value))
+    text = checked(value, str, place)
+    if not text.strip():
+        raise fault(place, "text", repr(text))
     try:
-        value.encode()
+        text.encode()
     except UnicodeEncodeError as error:
         got = f"half a surrogate pair at character {error.start}"
         raise fault(place, "Unicode text", got) from error
-    return value
+    return text
 
 
 class Faults:

@@ -146,7 +146,7 @@ def _in_bio(examples: list[NERExample], source: str) -> list[NERExample]:
         first = examples[sentence]
         warnings.warn(
             f"{source}: read {len(repaired)} I- tags that continue no entity as B-; the first: "
-            f"{first.tags[word]!r} of {first.words[word]!r} in {first.id}",
+            f"{first.tags[word]!r} of {first.words[word]!r} in {first.id!r}",
             DatasetWarning,
             stacklevel=2,
         )

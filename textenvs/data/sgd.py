@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from textenvs.data.examples import DialogueExample
-from textenvs.data.faults import Faults, checked_text, fault, kind, short
+from textenvs.data.faults import Faults, checked, checked_text, fault, short
 from textenvs.data.files import OnError, read_text
 from textenvs.errors import DatasetError
 
@@ -86,17 +86,17 @@ def _load(path: Path) -> list[object]:
         raise DatasetError(f"{place}: expected JSON: {error.msg}") from error
     except (RecursionError, ValueError) as error:
         raise DatasetError(f"{path}: expected JSON of dialogues: {error}") from error
-    return _list(root, f"{path}: the file")
+    return checked(root, list, f"{path}: the file")
 
 
 def _dialogue(record: object, where: str) -> DialogueExample:
-    fields = _object(record, where)
+    fields = checked(record, dict, where)
     if "service_name" in fields and "turns" not in fields:
         got = "a service of a schema; the dialogues are in files of their own (dialogues_001.json)"
         raise fault(where, "a dialogue", got)
     name = checked_text(_field(fields, "dialogue_id", where), f"{where}.dialogue_id")
     where = f"{where} (dialogue {name!r})"
-    turns = _list(_field(fields, "turns", where), f"{where}: turns")
+    turns = checked(_field(fields, "turns", where), list, f"{where}: turns")
     spoken = [_turn(turn, f"{where}: turns[{number}]") for number, turn in enumerate(turns)]
     user, system = pair_turns(spoken)
     if not system:
@@ -106,7 +106,7 @@ def _dialogue(record: object, where: str) -> DialogueExample:
 
 
 def _turn(record: object, where: str) -> tuple[bool, str]:
-    fields = _object(record, where)
+    fields = checked(record, dict, where)
     speaker = _field(fields, "speaker", where)
     if not isinstance(speaker, str) or speaker not in _SPEAKERS:
         raise fault(f"{where}.speaker", "'USER' or 'SYSTEM'", short(speaker))
@@ -119,15 +119,3 @@ def _field(fields: dict[str, object], name: str, where: str) -> object:
         known = ", ".join(map(repr, fields)) or "no fields"
         raise fault(where, f"a field {name!r}", known)
     return fields[name]
-
-
-def _object(value: object, place: str) -> dict[str, object]:
-    if not isinstance(value, dict):
-        raise fault(place, kind(dict), f"{kind(type(value))}: {short(value)}")
-    return value
-
-
-def _list(value: object, place: str) -> list[object]:
-    if not isinstance(value, list):
-        raise fault(place, kind(list), f"{kind(type(value))}: {short(value)}")
-    return value

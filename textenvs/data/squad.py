@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from textenvs.data.examples import QAExample
-from textenvs.data.faults import Faults, checked_text, fault, kind, short
+from textenvs.data.faults import Faults, checked, checked_text, fault, kind, short
 from textenvs.data.files import OnError
 from textenvs.data.json_stream import JsonStream, open_json
 from textenvs.errors import DatasetError
@@ -58,8 +58,7 @@ def checked_start(passage: str, answer: str, start: object, place: str) -> int:
     Raises:
         DatasetError: It is no offset in the passage, or something else stands there.
     """
-    if not isinstance(start, int) or isinstance(start, bool):
-        raise fault(place, kind(int), f"{kind(type(start))}: {short(start)}")
+    start = checked(start, int, place)
     if not 0 <= start < len(passage):
         raise fault(place, f"an offset in the passage, 0 to {len(passage) - 1}", start)
     found = passage[start : start + len(answer)]
@@ -163,9 +162,7 @@ class _Reader:
         return self._typed(fields[name], of, place)
 
     def _typed(self, value: object, of: type[T], place: str) -> T:
-        if not isinstance(value, of) or (of is int and isinstance(value, bool)):
-            raise self._fault(place, kind(of), f"{kind(type(value))}: {short(value)}")
-        return value
+        return checked(value, of, f"{self.path}: {place}")
 
     def _fault(self, place: str, expected: str, got: object) -> DatasetError:
         return fault(f"{self.path}: {place}", expected, got)

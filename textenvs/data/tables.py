@@ -8,13 +8,16 @@ from collections.abc import Iterator
 from io import TextIOWrapper
 from pathlib import Path
 
-from textenvs.data.faults import fault, kind, short
+from textenvs.data.faults import checked, fault, short
 from textenvs.data.files import read_text
 from textenvs.data.progress import Progress
 from textenvs.data.schema import Record
 from textenvs.errors import DatasetError
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+_LONGEST_CELL = 2**31 - 1
+"""Characters, in place of csv's 131,072; the most that it takes everywhere."""
 
 
 def read_json_lines(path: Path) -> Iterator[Record | DatasetError]:
@@ -56,9 +59,7 @@ def _object(line: bytes, place: str) -> dict[str, object]:
         raise DatasetError(f"{place}:{error.colno}: expected JSON: {error.msg}") from error
     except (RecursionError, ValueError) as error:  # nested too deeply; too many digits
         raise DatasetError(f"{place}: expected JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise fault(place, kind(dict), f"{kind(type(value))}: {short(value)}")
-    return value
+    return checked(value, dict, place)
 
 
 def read_csv(path: Path) -> Iterator[Record | DatasetError]:
@@ -96,7 +97,7 @@ def _rows(file: Iterator[str], path: Path) -> Iterator[Record | DatasetError]:
     while True:
         place = f"{path}:{rows.line_num + 1}"
         try:
-            row = next(rows)
+            row = _next(rows)
         except StopIteration:
             return
         except csv.Error as error:
@@ -112,6 +113,14 @@ def _rows(file: Iterator[str], path: Path) -> Iterator[Record | DatasetError]:
         else:
             name = place.removeprefix(f"{path.parent}/")
             yield Record(place, name, dict(zip(names, row, strict=True)))
+
+
+def _next(rows: Iterator[list[str]]) -> list[str]:
+    limit = csv.field_size_limit(_LONGEST_CELL)  # it is the whole process's: to be put back
+    try:
+        return next(rows)
+    finally:
+        csv.field_size_limit(limit)
 
 
 def _header(row: list[str], place: str) -> list[str]:

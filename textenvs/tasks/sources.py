@@ -88,8 +88,8 @@ class SourceTask(Task, Generic[E]):
             or rows without splits, are divided 80/10/10 by a hash of their content.
         split: ``"train"``, ``"validation"``, ``"test"``; of a file also ``"all"``.
         tokenizer: ``"auto"`` (the shipped one for built-in data, a byte-level BPE trained on the
-            training split for a file), ``"bpe:SIZE"``, a transformers tokenizer or its name, or
-            any `Tokenizer`.
+            training split for a file, or on all there is without one), ``"bpe:SIZE"``, a
+            transformers tokenizer or its name, or any `Tokenizer`.
         max_prompt_tokens: Longer prompts are cut, counted and reported. Default: the longest
             prompt of the data.
         data_seed: Which world the built-in examples are drawn from.
@@ -112,11 +112,11 @@ class SourceTask(Task, Generic[E]):
     builtin_limits: ClassVar[Limits]
     schema: ClassVar[Schema[Any]]
 
-    def __new__(cls, **options: Any) -> Self:
+    def __new__(cls, *args: Any, **options: Any) -> Self:
         """Note what the tasks over the splits of a file have in common."""
         task = super().__new__(cls)
         task._common = None
-        if isinstance(options.get("dataset"), str):
+        if isinstance(options.get("dataset"), str) and not args:
             common = {name: value for name, value in options.items() if name != "split"}
             with contextlib.suppress(TypeError):  # an option that is an object, as a tokenizer is
                 task._common = cls, json.dumps(common, sort_keys=True)

@@ -29,7 +29,7 @@ class FrozenEncoder:
         self._pooling = pooling
         self.vocab_size = int(model.get_input_embeddings().weight.shape[0])
         limit = getattr(model.config, "max_position_embeddings", None)
-        self.max_tokens = None if limit is None else int(limit)
+        self.max_tokens = None if limit is None else int(limit) - _first_position(model)
 
     def __call__(
         self, prefixes: NDArray[np.int32], lengths: NDArray[np.intp]
@@ -63,6 +63,13 @@ class FrozenEncoder:
                 pooled_BD = (states_BTD * mask_BT[..., None]).sum(1) / lengths_B[:, None]
         features: NDArray[np.float32] = pooled_BD.cpu().numpy()
         return features
+
+
+def _first_position(model: Any) -> int:
+    """How many positions no token can have: RoBERTa counts from behind that of its padding."""
+    embeddings = getattr(getattr(model, "base_model", model), "embeddings", None)
+    padding = getattr(getattr(embeddings, "position_embeddings", None), "padding_idx", None)
+    return 0 if padding is None else int(padding) + 1
 
 
 def frozen_encoder(model: Any, pooling: str = "mean") -> FrozenEncoder:

@@ -147,6 +147,8 @@ class StringAction(gymnasium.Wrapper[Any, str, Any, int], RecordConstructorArgs)
             raise ResetNeeded(reset_message(self._ended))
         if not isinstance(action, str):
             raise InvalidAction(f"an action is a string, got {type(action).__name__}: {action!r}")
+        if action not in self.action_space:
+            raise InvalidAction(f"an action is Unicode text, got half a surrogate pair: {action!r}")
         env: Any = self.env  # its actions are integers
         unwrapped = env.unwrapped
         planned = string_actions(unwrapped.task, unwrapped._episodes, action)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ MAX_SAMPLED = 32
 """The most characters that a sample has."""
 
 _SURROGATES = range(0xD800, 0xE000)
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Unicode(Space[str]):
@@ -43,8 +45,12 @@ class Unicode(Space[str]):
         return False
 
     def contains(self, x: Any) -> bool:
-        """Whether ``x`` is a string that is short enough."""
-        return isinstance(x, str) and (self.max_length is None or len(x) <= self.max_length)
+        """Whether ``x`` is a string that is short enough, with no half of a surrogate pair."""
+        return (
+            isinstance(x, str)
+            and (self.max_length is None or len(x) <= self.max_length)
+            and not _SURROGATE.search(x)
+        )
 
     def sample(self, mask: Any = None, probability: Any = None) -> str:
         """A string of up to 32 characters, half of them ASCII.
