@@ -170,11 +170,8 @@ class TextVectorEnv(TaskFacade, VectorEnv[NDArray[np.int32], NDArray[np.int64], 
 
     def _begin(self, slots: NDArray[np.intp], indices: list[int] | None = None) -> None:
         if indices is None:
-            count = self.num_examples
-            rngs = self._rngs
-            indices = [
-                draw_example(rngs[slot] or self._rng(slot), count) for slot in slots.tolist()
-            ]
+            count, draw, rng = self.num_examples, draw_example, self._rng
+            indices = [draw(rng(slot), count) for slot in slots.tolist()]
         self._episodes.begin(slots, indices)
         self._signal.begin(slots)
         self._begun[slots] = True
@@ -255,10 +252,11 @@ class TextVectorEnv(TaskFacade, VectorEnv[NDArray[np.int32], NDArray[np.int64], 
         self, values: dict[str, Any], ended: NDArray[np.intp], mask: NDArray[np.bool_]
     ) -> dict[str, Any]:
         """Values of ended episodes by name, as `SyncVectorEnv` packs a dictionary."""
+        columns = np.zeros((len(values), self.num_envs))
+        columns[:, ended] = list(values.values())
         packed: dict[str, Any] = {}
-        for name, of_ended in values.items():
-            packed[name] = np.zeros(self.num_envs)
-            packed[name][ended] = of_ended
+        for name, column in zip(values, columns, strict=True):
+            packed[name] = column
             packed[f"_{name}"] = mask
         return packed
 

@@ -192,9 +192,7 @@ class Episodes(ABC):
 
     def begin(self, slots: NDArray[np.intp], indices: Sequence[int]) -> None:
         """Start the examples ``indices`` (n,) in ``slots`` (n,)."""
-        row = self.task.row
-        for slot, index in zip(slots.tolist(), indices, strict=True):
-            self._rows[slot] = row(index)
+        self._rows[slots] = [self.task.row(index) for index in indices]
         self._begin(slots)
 
     def _begin(self, slots: NDArray[np.intp]) -> None:  # noqa: B027  # most tasks need none

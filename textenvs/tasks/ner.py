@@ -293,8 +293,11 @@ class NEREpisodes(Episodes):
         done = step == self.words[slots]
         # A word is revealed with its tag's hole still open; after the last nothing follows.
         self.lengths[slots] = self.holes[slots, step]
-        if np.any(done):
-            self._close(slots if isinstance(slots, int) else slots[done])
+        if isinstance(slots, int):
+            if done:
+                self._close(slots)
+        elif done.any():
+            self._close(slots[done])
         return done
 
     def _close(self, slots: Slots) -> None:
@@ -356,13 +359,15 @@ class NEREpisodes(Episodes):
 
     def text(self, slot: int) -> str:
         """The tags so far."""
-        return " ".join(self._tags(slot))
+        return self.texts(np.array([slot]))[0]
 
-    def _tags(self, slot: int) -> list[str]:
-        tags = self.actions[slot, : self.steps[slot]].tolist()
-        return [self.task.labels[tag] for tag in tags]
+    def texts(self, slots: NDArray[np.intp]) -> list[str]:
+        """The tags so far."""
+        label = self.task.labels.__getitem__
+        tags, steps = self.actions[slots].tolist(), self.steps[slots].tolist()
+        return [" ".join(map(label, row[:n])) for row, n in zip(tags, steps, strict=True)]
 
     def view(self, slot: int) -> list[Part]:
         """The words, with the tags so far below them."""
         example = self.task.examples[int(self.indices[slot])]
-        return [Tagged(example.words, self._tags(slot))]
+        return [Tagged(example.words, self.text(slot).split())]

@@ -178,14 +178,27 @@ class QAEpisodes(WritingEpisodes):
 
     def legal(self, slots: Slots) -> NDArray[np.int8]:
         """The tokens that continue a span, and EOS once there is one."""
-        several = np.array([slots]) if isinstance(slots, int) else slots
-        stale = several[self._stale[several]]
+        if isinstance(slots, int):
+            if self._stale[slots]:
+                self._find_legal_of(slots)
+            mask: NDArray[np.int8] = self._legal[slots].copy()
+            return mask
+        stale = slots[self._stale[slots]]
         if len(stale):
             self._find_legal(stale)
             self._stale[stale] = False
-        return self._legal[slots].copy() if isinstance(slots, int) else self._legal[slots]
+        return self._legal[slots]
+
+    def _find_legal_of(self, slot: int) -> None:
+        legal, going_on = self._legal[slot], self.passage[slot][self.frontier[slot]]
+        legal[:] = 0
+        legal[going_on] = 1
+        may_end = self.steps[slot] > 0 or self.task.has_unanswerable or not len(going_on)
+        legal[self.task.eos_action] = may_end
+        self._stale[slot] = False
 
     def _find_legal(self, slots: NDArray[np.intp]) -> None:
+        """The same of many, which takes other ways for answers that are begun and that are not."""
         begun = self.steps[slots] > 0
         self._find_first(slots[~begun])
         slots = slots[begun]
