@@ -170,8 +170,10 @@ class TextVectorEnv(TaskFacade, VectorEnv[NDArray[np.int32], NDArray[np.int64], 
 
     def _begin(self, slots: NDArray[np.intp], indices: list[int] | None = None) -> None:
         if indices is None:
-            count, draw, rng = self.num_examples, draw_example, self._rng
-            indices = [draw(rng(slot), count) for slot in slots.tolist()]
+            count, rngs = self.num_examples, self._rngs
+            indices = [
+                draw_example(rngs[slot] or self._rng(slot), count) for slot in slots.tolist()
+            ]
         self._episodes.begin(slots, indices)
         self._signal.begin(slots)
         self._begun[slots] = True

@@ -20,6 +20,10 @@ from textenvs.tasks.writing import WritingEpisodes, WritingTask
 from textenvs.tokenization import Encoding
 
 
+OPENING_BYTES = 64_000_000
+"""How much is kept of what answers can begin with: a bit for each action and example."""
+
+
 class QATask(WritingTask, PassageTask):
     """Answer a question about a passage, token by token.
 
@@ -146,6 +150,7 @@ class QAEpisodes(WritingEpisodes):
         self.frontier = np.zeros(self.passage.shape, np.bool_)
         self._legal = np.zeros((num_slots, len(task.action_tokens)), np.int8)
         self._stale = np.ones(num_slots, np.bool_)
+        self._openings: dict[int, NDArray[np.uint8]] = {}
         _, references, room = self.gold.shape
         self.answers = AnswerScores(
             task.lexicon, num_slots, references, words=room - 1, max_tokens=task.max_steps
@@ -166,8 +171,7 @@ class QAEpisodes(WritingEpisodes):
         passage = self.passage[slots]
         here = self.frontier[slots] & (passage == np.asarray(actions)[..., None])
         after = np.zeros_like(here)
-        after[..., 1:] = here[..., :-1]
-        after &= passage >= 0
+        np.logical_and(here[..., :-1], passage[..., 1:] >= 0, out=after[..., 1:])
         self.frontier[slots] = after
         self._stale[slots] = True
 
@@ -200,7 +204,8 @@ class QAEpisodes(WritingEpisodes):
     def _find_legal(self, slots: NDArray[np.intp]) -> None:
         """The same of many, which takes other ways for answers that are begun and that are not."""
         begun = self.steps[slots] > 0
-        self._find_first(slots[~begun])
+        if not begun.all():
+            self._find_first(slots[~begun])
         slots = slots[begun]
         rows, columns = _hits(self.frontier[slots])
         legal = np.zeros((len(slots), self._legal.shape[1]), np.int8)
@@ -209,16 +214,20 @@ class QAEpisodes(WritingEpisodes):
         self._legal[slots] = legal
 
     def _find_first(self, slots: NDArray[np.intp]) -> None:
-        """What an answer can begin with: the tokens of the passage."""
-        passage = self.passage[slots]
-        count, actions = len(slots), self._legal.shape[1]
-        legal = np.zeros((count, actions), np.int8)
-        legal.ravel()[(np.arange(count) * actions)[:, None] + passage] = 1
-        # The -1 behind a passage has written to the column before the row's first.
-        legal[:, -1] = (passage == actions - 1).any(-1)
-        empty = (passage < 0).all(-1)
-        legal[:, self.task.eos_action] = empty | self.task.has_unanswerable
-        self._legal[slots] = legal
+        """What an answer can begin with, which each example's first time is kept of."""
+        openings = np.array([self._opening(slot) for slot in slots.tolist()])
+        self._legal[slots] = np.unpackbits(openings, axis=1, count=self._legal.shape[1])
+
+    def _opening(self, slot: int) -> NDArray[np.uint8]:
+        index = int(self.indices[slot])
+        opening = self._openings.get(index)
+        if opening is None:
+            self._find_legal_of(slot)
+            opening = np.packbits(self._legal[slot])
+            if len(self._openings) * opening.nbytes >= OPENING_BYTES:
+                del self._openings[next(iter(self._openings))]  # the oldest
+            self._openings[index] = opening
+        return opening
 
     def expert(self, slots: Slots) -> Any:
         """The next token of the answer; EOS when it is complete, or cannot be reached any more."""
