@@ -19,7 +19,6 @@ from textenvs.tasks.sources import Limits
 from textenvs.tasks.writing import WritingEpisodes, WritingTask
 from textenvs.tokenization import Encoding
 
-
 OPENING_BYTES = 64_000_000
 """How much is kept of what answers can begin with: a bit for each action and example."""
 
