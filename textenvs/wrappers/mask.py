@@ -8,13 +8,12 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 from gymnasium.utils import RecordConstructorArgs
-from gymnasium.vector import VectorEnv, VectorWrapper
+from gymnasium.vector import VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from textenvs.errors import OptionError, unknown
-
-Info = dict[str, Any]
+from textenvs.wrappers.prefix import AnyVectorWrapper, Info
 
 
 class MaskStyle(NamedTuple):
@@ -100,7 +99,7 @@ class MaskedObservation(gymnasium.Wrapper[dict[str, Any], Any, Any, Any], Record
         return joined, reward, terminated, truncated, info
 
 
-class VectorMaskedObservation(VectorWrapper[Any, Any, Any, Any, Any]):
+class VectorMaskedObservation(AnyVectorWrapper):
     """`MaskedObservation` of every slot, batched.
 
     Raises:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import gymnasium
 import numpy as np
@@ -16,6 +16,10 @@ from textenvs.errors import OptionError
 from textenvs.tasks import Task
 
 Info = dict[str, Any]
+if TYPE_CHECKING:
+    AnyVectorWrapper: TypeAlias = VectorWrapper[Any, Any, Any, Any, Any]
+else:  # in gymnasium 1.1 it takes no parameters
+    AnyVectorWrapper = VectorWrapper
 
 
 class PrefixView(ABC):
@@ -87,7 +91,7 @@ class PrefixObservation(gymnasium.ObservationWrapper[Any, Any, NDArray[np.int32]
         return self.view(prefixes, prefix_lengths(prefixes, self._pad))[0]
 
 
-class VectorPrefixObservation(VectorWrapper[Any, Any, Any, Any, Any]):
+class VectorPrefixObservation(AnyVectorWrapper):
     """The same for all slots at once; final observations are shown in the new form, too.
 
     Raises:
