@@ -375,3 +375,22 @@ def test_there_may_be_more_types_than_a_byte_counts(tmp_path):
         env.step(env.unwrapped.expert_action())
         info = env.step(env.unwrapped.expert_action())[4]
         assert info["metrics"]["f1"] == info["metrics"][f"{index:03}/correct"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("sentences", "tags"),
+    [
+        (["Ada B-PER\nmet O\nBob B-PER\n", "In O\nRome B-LOC\nBob B-PER\n"], "O O B-PER"),
+        (["Ada O\nmet O\nBob B-PER\n", "it O\nis O\n", "he O\nsat O\n"], "O O O"),
+        (["Ada O\nmet O\nBob O\n"], "O O O"),
+    ],
+)
+def test_the_simple_rule_follows_the_data(sentences, tags, tmp_path):
+    path = tmp_path / "data.conll"
+    path.write_text("\n".join(sentences), "utf-8")
+    env = gymnasium.make("TextNER-v0", dataset=str(path), split="all").unwrapped
+    env.reset(options={"index": 0})
+    done = False
+    while not done:
+        _, _, done, _, info = env.step(env.heuristic_action())
+    assert info["text"] == tags
