@@ -258,3 +258,13 @@ def test_the_splits_of_a_file_are_looked_at_once(tmp_path, monkeypatch):
     jsonl(path, QUESTIONS[:-10])
     _, looks = build("test", **options)
     assert looks == len(QUESTIONS) - 10
+
+
+def test_a_pandas_frame_is_rows():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(
+        {"article": ["Ada met Bob in Rome.", "Bob is ill."], "summary": "They met."}
+    )
+    env = gymnasium.make("TextSummarization-v0", dataset=frame, split="all").unwrapped
+    assert [e.document for e in env.task.examples] == ["Ada met Bob in Rome.", "Bob is ill."]
+    assert {e.summaries for e in env.task.examples} == {("They met.",)}

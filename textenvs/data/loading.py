@@ -32,8 +32,8 @@ def open_data(
     """The examples of a data set, by split.
 
     Args:
-        dataset: A file or a path with ``{split}`` (see `load_split`); ``"hf:NAME"``; or rows (see
-            `Rows`).
+        dataset: A file or a path with ``{split}`` (see `load_split`); ``"hf:NAME"``; a pandas data
+            frame; or rows (see `Rows`).
         schema: How records with named columns become examples.
         columns: For some of the schema's fields, the columns that hold them.
         read: The examples of a file that has no named columns.
@@ -61,6 +61,8 @@ def open_data(
             )
         reader = partial(_read_file, schema=schema, columns=frozen, read=read, on_error=on_error)
         return partial(load_split, path, read=reader, key=key)
+    elif hasattr(dataset, "iloc"):  # a pandas data frame, which iterates over its columns
+        data, name = dataset.to_dict("records"), "dataset"
     elif isinstance(dataset, Iterable):
         data, name = dataset, "dataset"
     else:
