@@ -13,7 +13,7 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from textenvs.tasks.qa import QATask
-from textenvs.tasks.sources import Limits
+from textenvs.tasks.survey import Limits
 
 VOCABULARY = 2_000
 """Of `FixedLengthQA`: the size that speeds of tiny models are published with."""

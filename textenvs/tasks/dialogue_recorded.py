@@ -20,7 +20,8 @@ from textenvs.metrics.answers import NO_GOLD, AnswerLexicon
 from textenvs.metrics.bleu import STATISTICS, bleu, require_sacrebleu
 from textenvs.tasks.dialogue import SYSTEM, encoder_after, user_turn
 from textenvs.tasks.dialogue_replay import RecordedDialogues, one_line
-from textenvs.tasks.sources import BUILTIN, Limits, SourceTask
+from textenvs.tasks.sources import BUILTIN, SourceTask
+from textenvs.tasks.survey import Limits
 from textenvs.tasks.writing import VocabularyTask
 
 

@@ -24,7 +24,8 @@ from textenvs.tasks.dialogue import SYSTEM, USER, is_builtin
 from textenvs.tasks.dialogue_episodes import SimulatedDialogues
 from textenvs.tasks.dialogue_expert import converse
 from textenvs.tasks.dialogue_tokens import DialogueTokens
-from textenvs.tasks.sources import BUILTIN, Limits, SourceTask
+from textenvs.tasks.sources import BUILTIN, SourceTask
+from textenvs.tasks.survey import Limits
 from textenvs.tasks.turn_trie import NO_ACT, build_trie
 from textenvs.tasks.writing import VocabularyTask
 

@@ -18,7 +18,8 @@ from textenvs.data.world import WorldNER
 from textenvs.errors import OptionError, check_flag
 from textenvs.metrics.entities import precision_recall_f1, transition_tables
 from textenvs.tasks.base import Episodes, Slots
-from textenvs.tasks.sources import Limits, SourceTask
+from textenvs.tasks.sources import SourceTask
+from textenvs.tasks.survey import Limits
 from textenvs.views import Part, Tagged
 
 

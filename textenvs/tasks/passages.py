@@ -17,7 +17,8 @@ from textenvs.data.squad import read_squad
 from textenvs.data.world import WorldQA
 from textenvs.errors import OptionError
 from textenvs.metrics import squad
-from textenvs.tasks.sources import Limits, SourceTask
+from textenvs.tasks.sources import SourceTask
+from textenvs.tasks.survey import Limits
 from textenvs.tokenization import Encoding
 
 NO_ANSWER = (-1, -1)

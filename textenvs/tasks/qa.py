@@ -15,7 +15,7 @@ from textenvs.metrics.squad import reference_words
 from textenvs.tasks.base import Slots
 from textenvs.tasks.guess import guess_span
 from textenvs.tasks.passages import PassageTask
-from textenvs.tasks.sources import Limits
+from textenvs.tasks.survey import Limits
 from textenvs.tasks.writing import WritingEpisodes, WritingTask
 from textenvs.tokenization import Encoding
 

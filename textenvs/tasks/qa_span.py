@@ -14,7 +14,7 @@ from textenvs.metrics import squad
 from textenvs.tasks.base import Episodes, Slots
 from textenvs.tasks.guess import guess_span
 from textenvs.tasks.passages import PassageTask
-from textenvs.tasks.sources import Limits
+from textenvs.tasks.survey import Limits
 from textenvs.tokenization import Encoding
 from textenvs.views import Paragraph, Part
 

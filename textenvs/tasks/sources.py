@@ -7,12 +7,9 @@ import json
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
-from operator import is_
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
-from weakref import WeakValueDictionary
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +21,7 @@ from textenvs.data.schema import Columns, HasId, Schema
 from textenvs.data.tables import READERS
 from textenvs.errors import DatasetError, DatasetWarning, OptionError, check_positive, unknown
 from textenvs.tasks.base import Task
+from textenvs.tasks.survey import SURVEYS, Limits, Survey
 from textenvs.tokenization import Encoding, encode_all, load_tokenizer
 
 if TYPE_CHECKING:
@@ -41,38 +39,6 @@ TRAINING_CHARACTERS = 5_000_000
 
 BATCH_CHARACTERS, BATCH_EXAMPLES = 32_768, 256
 """How much is encoded together at the most: enough to keep all cores busy."""
-
-
-class Limits(NamedTuple):
-    """The room that a task's episodes need, in tokens and in actions."""
-
-    prompt: int
-    steps: int
-    positions: int = 0  # of the prompt that an action can point at
-    appended: int = 0  # tokens that the task itself appends
-
-
-@dataclass(frozen=True, eq=False)
-class _Survey:
-    """What all examples of a data set have shown to a task with certain options.
-
-    Attributes:
-        examples: The examples.
-        limits: The room that they need.
-        unsure: The ``id`` of those that may fall short of the full score.
-    """
-
-    examples: list[Any]
-    limits: Limits
-    unsure: frozenset[int]
-
-    def is_of(self, examples: list[Any]) -> bool:
-        """Whether these very objects were looked at."""
-        return len(examples) == len(self.examples) and all(map(is_, examples, self.examples))
-
-
-_surveys: WeakValueDictionary[tuple[type, str], _Survey] = WeakValueDictionary()
-"""The surveys that tasks hold, by class and all options but the split."""
 
 
 class SourceTask(Task, Generic[E]):
@@ -222,12 +188,12 @@ class SourceTask(Task, Generic[E]):
         characters = sum(map(len, self._texts(examples)))
         return examples[:: -(-characters // TRAINING_CHARACTERS) or 1]
 
-    def _look_at(self, everything: list[E]) -> _Survey:
+    def _look_at(self, everything: list[E]) -> Survey:
         """The room that all examples need, and which may fall short.
 
         Looked at once for all splits, as long as a task of one of them is there.
         """
-        known = self._common and _surveys.get(self._common)
+        known = self._common and SURVEYS.get(self._common)
         if known and known.is_of(everything):
             return known
         limits, unsure = Limits(0, 0), set()
@@ -236,9 +202,9 @@ class SourceTask(Task, Generic[E]):
             limits = Limits(*map(max, limits, need))
             if not self._fits(example, need):
                 unsure.add(id(example))
-        survey = _Survey(everything, limits, frozenset(unsure))
+        survey = Survey(everything, limits, frozenset(unsure))
         if self._common:
-            _surveys[self._common] = survey
+            SURVEYS[self._common] = survey
         return survey
 
     def _ahead(self, examples: Sequence[E]) -> Iterator[E]:

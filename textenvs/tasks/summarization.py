@@ -17,7 +17,8 @@ from textenvs.metrics.lexicon import Lexicon
 from textenvs.metrics.rouge import Reference, rouge_words, summary_f1
 from textenvs.metrics.summaries import SummaryScores
 from textenvs.tasks.base import Slots
-from textenvs.tasks.sources import Limits, SourceTask
+from textenvs.tasks.sources import SourceTask
+from textenvs.tasks.survey import Limits
 from textenvs.tasks.writing import WritingEpisodes, WritingTask
 
 LEAD_SENTENCES = 3
