@@ -19,7 +19,7 @@ from agents.episodes import total_steps
 from agents.ppo import PPO, PPOConfig
 from agents.rollout import Collector
 from benchmarks.environments import FixedLengthQA
-from benchmarks.measuring import Measurement, in_turn
+from benchmarks.measuring import Measurement, beside
 from textenvs.rewards import Reward
 from textenvs.vector_env import TextVectorEnv
 
@@ -74,12 +74,5 @@ def acting_beside_generate(answer_tokens: int, batches: int, rounds: int) -> Mea
         assert answers_BT.shape == (SLOTS, PROMPT_TOKENS + answer_tokens)
         return rate
 
-    rates = in_turn(act, generate, rounds)
-    return Measurement(
-        what=f"acting, tiny, {SLOTS} slots, {PROMPT_TOKENS} + {answer_tokens} tokens",
-        unit="tokens/s",
-        rates=rates[0],
-        against="generate",
-        against_rates=rates[1],
-        required=1.2,
-    )
+    what = f"acting, tiny, {SLOTS} slots, {PROMPT_TOKENS} + {answer_tokens} tokens"
+    return beside(what, "tokens/s", act, "generate", generate, rounds, required=1.2)

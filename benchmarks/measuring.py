@@ -65,6 +65,22 @@ class Measurement:
         return found <= self.required if self.at_most else found >= self.required
 
 
+def beside(
+    what: str,
+    unit: str,
+    one: Callable[[], float],
+    against: str,
+    other: Callable[[], float],
+    rounds: int,
+    **facts: Any,
+) -> Measurement:
+    """Measure two things by `in_turn`; ``facts`` are the measurement's further fields."""
+    rates, against_rates = in_turn(one, other, rounds)
+    return Measurement(
+        what=what, unit=unit, rates=rates, against=against, against_rates=against_rates, **facts
+    )
+
+
 def in_turn(
     one: Callable[[], float], other: Callable[[], float], rounds: int
 ) -> tuple[Rates, Rates]:

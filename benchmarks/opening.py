@@ -59,9 +59,20 @@ print(time.perf_counter() - start)
 
 def import_beside_gymnasium(rounds: int) -> Measurement:
     """What `import textenvs` adds to `import gymnasium`."""
-    timed = [_fresh(_IMPORTS) for _ in range(rounds)]
+    return _beside_gymnasium("import textenvs, more than", rounds, _IMPORTS)
+
+
+def makes_of_built_in(rounds: int) -> Iterator[Measurement]:
+    """`gymnasium.make` of every id, each the first thing that its process makes."""
+    for env_id in textenvs.IDS:
+        yield _beside_gymnasium(f"make {env_id}", rounds, _MAKE, env_id)
+
+
+def _beside_gymnasium(what: str, rounds: int, program: str, *arguments: str) -> Measurement:
+    """What a program prints: the seconds of importing gymnasium, and those of something else."""
+    timed = [_fresh(program, *arguments) for _ in range(rounds)]
     return Measurement(
-        what="import textenvs, more than",
+        what=what,
         unit="ms",
         rates=tuple(1e3 * ours for _, ours in timed),
         against="import gymnasium",
@@ -70,22 +81,6 @@ def import_beside_gymnasium(rounds: int) -> Measurement:
         required_of="rate",
         at_most=True,
     )
-
-
-def makes_of_built_in(rounds: int) -> Iterator[Measurement]:
-    """`gymnasium.make` of every id, each the first thing that its process makes."""
-    for env_id in textenvs.IDS:
-        timed = [_fresh(_MAKE, env_id) for _ in range(rounds)]
-        yield Measurement(
-            what=f"make {env_id}",
-            unit="ms",
-            rates=tuple(1e3 * ours for _, ours in timed),
-            against="import gymnasium",
-            against_rates=tuple(1e3 * theirs for theirs, _ in timed),
-            required=300,
-            required_of="rate",
-            at_most=True,
-        )
 
 
 def large_file(questions: int, rounds: int, source: Path) -> Iterator[Measurement]:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 import textenvs  # noqa: F401  registers its ids
 from benchmarks.environments import TRIVIAL_ID
-from benchmarks.measuring import Measurement, in_turn
+from benchmarks.measuring import Measurement, beside
 
 AnyEnv = gymnasium.Env[Any, Any]
 AnyVectorEnv = VectorEnv[Any, Any, Any]
@@ -110,16 +110,9 @@ def single_beside_trivial(examples: int, steps: int, rounds: int) -> Measurement
     env, trivial = gymnasium.make(**NER_DENSE, size=examples), gymnasium.make(TRIVIAL_ID)
     encode_all(env)
     ours, least = partial(single_steps, env, steps), partial(single_steps, trivial, steps)
-    rates = in_turn(ours, least, rounds)
-    return Measurement(
-        what="TextNER-v0 dense, one env",
-        unit="steps/s",
-        rates=rates[0],
-        against="trivial env",
-        against_rates=rates[1],
-        required=60_000,
-        required_of="rate",
-    )
+    facts = {"required": 60_000, "required_of": "rate"}
+    what = "TextNER-v0 dense, one env"
+    return beside(what, "steps/s", ours, "trivial env", least, rounds, **facts)
 
 
 def first_pass_beside_steady(examples: int, steps: int, rounds: int) -> Measurement:
@@ -136,14 +129,9 @@ def first_pass_beside_steady(examples: int, steps: int, rounds: int) -> Measurem
         fresh = gymnasium.make(**NER_DENSE, size=examples, data_seed=next(worlds))
         return first_pass_steps(fresh)
 
-    rates = in_turn(first_pass, partial(single_steps, env, steps), rounds)
-    return Measurement(
-        what="TextNER-v0 dense, one env, cold",
-        unit="steps/s",
-        rates=rates[0],
-        against="encoded",
-        against_rates=rates[1],
-    )
+    steady = partial(single_steps, env, steps)
+    what = "TextNER-v0 dense, one env, cold"
+    return beside(what, "steps/s", first_pass, "encoded", steady, rounds)
 
 
 def vector_beside_single(
@@ -170,17 +158,9 @@ def vector_beside_single(
     envs = gymnasium.make_vec(**options, size=examples, num_envs=SLOTS)
     encode_all(env)
     assert env.unwrapped.task is envs.unwrapped.task  # type: ignore[attr-defined]
-    rates = in_turn(
-        partial(vector_steps, envs, iterations), partial(single_steps, env, steps), rounds
-    )
-    return Measurement(
-        what=f"{what}, {SLOTS} slots",
-        unit="steps/s",
-        rates=rates[0],
-        against="one env",
-        against_rates=rates[1],
-        required=required,
-    )
+    many, one = partial(vector_steps, envs, iterations), partial(single_steps, env, steps)
+    what = f"{what}, {SLOTS} slots"
+    return beside(what, "steps/s", many, "one env", one, rounds, required=required)
 
 
 def vector_beside_trivial(
@@ -204,15 +184,7 @@ def vector_beside_trivial(
     envs = gymnasium.make_vec(**options, num_envs=slots)
     encode_all(envs)
     trivial = gymnasium.make_vec(TRIVIAL_ID, num_envs=slots)
-    rates = in_turn(
-        partial(vector_steps, envs, iterations), partial(vector_steps, trivial, iterations), rounds
-    )
-    return Measurement(
-        what=f"{what}, {slots} slots",
-        unit="steps/s",
-        rates=rates[0],
-        against=f"trivial, {slots} slots",
-        against_rates=rates[1],
-        required=required,
-        required_of="rate",
-    )
+    ours, least = (partial(vector_steps, e, iterations) for e in (envs, trivial))
+    what, against = f"{what}, {slots} slots", f"trivial, {slots} slots"
+    facts = {"required": required, "required_of": "rate"}
+    return beside(what, "steps/s", ours, against, least, rounds, **facts)

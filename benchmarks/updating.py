@@ -17,7 +17,7 @@ from agents.episodes import Episode, total_steps
 from agents.ppo import PPO, Targets, advantages_and_returns, make_targets, ppo_loss
 from agents.rollout import Collector
 from benchmarks.acting import PROMPT_TOKENS, SLOTS, make_agent
-from benchmarks.measuring import Measurement, in_turn
+from benchmarks.measuring import Measurement, beside
 from textenvs.tasks import Episode as FinishedEpisode
 
 CHUNK = 64
@@ -96,13 +96,13 @@ def update_beside_prefixes(answer_tokens: int, updates: int, rounds: int) -> Mea
             f"the gradients of the two updates differ by {difference:.1e} of the largest; at most "
             f"{TOLERANCE:.0e} is rounding: they are not the same update, and no ratio means a thing"
         )
-    rates = in_turn(lambda: rate(by_episodes, updates), lambda: rate(by_prefixes, 1), rounds)
-    return Measurement(
-        what=f"PPO update, tiny, {len(episodes)} x ({PROMPT_TOKENS} + {answer_tokens}) tokens",
-        unit="states/s",
-        rates=rates[0],
-        against="prefix by prefix",
-        against_rates=rates[1],
+    return beside(
+        f"PPO update, tiny, {len(episodes)} x ({PROMPT_TOKENS} + {answer_tokens}) tokens",
+        "states/s",
+        lambda: rate(by_episodes, updates),
+        "prefix by prefix",
+        lambda: rate(by_prefixes, 1),
+        rounds,
         required=10,
         notes={"gradients_differ_by": difference, "prefixes_at_once": CHUNK},
     )

@@ -77,6 +77,13 @@ def test_python_runs_and_prints_what_is_shown(block: Block, tmp_path: Path) -> N
         assert run.stdout == block.output
 
 
+def test_an_own_task_is_as_short_as_the_page_says() -> None:
+    modules = [block for block in BLOCKS if MODULE.match(block.code)]
+    assert len(modules) == 2
+    for module in modules:
+        assert len(module.code.splitlines()) < 60
+
+
 def test_ids_are_the_registered_ones() -> None:
     assert set(re.findall(r"\bText\w+-v\d+", README)) == set(textenvs.IDS)
 

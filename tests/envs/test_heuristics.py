@@ -1,12 +1,13 @@
 """A simple rule plays every task legally, better than chance and well below the expert."""
 
+import json
+
 import gymnasium
 import numpy as np
 import pytest
 from playing import legal_action
 
 import textenvs
-from textenvs.data.examples import QAExample
 from textenvs.tasks.guess import guess_span
 from textenvs.tokenization.pieces import PieceTokenizer
 
@@ -60,8 +61,26 @@ def test_the_heuristic_of_the_vector_environment_is_the_single_one(env_id):
     ],
 )
 def test_the_guess_is_what_the_likest_sentence_adds(passage, question, guess):
-    example = QAExample("1", passage, question, (), ())
     tokenizer = PieceTokenizer.builtin()
-    first, last = guess_span(example, tokenizer)
-    ids = tokenizer.encode(passage).ids
-    assert tokenizer.decode(ids[first : last + 1]) == guess
+    tokens = tokenizer.encode(passage)
+    first, last = guess_span(passage, tokens, tokenizer.encode(question).ids)
+    assert tokenizer.decode(tokens.ids[first : last + 1]) == guess
+
+
+@pytest.mark.parametrize("constrain", [True, False])
+def test_a_plan_beyond_what_is_left_of_a_cut_passage_is_still_played(constrain, tmp_path):
+    passage = "Ada lives in Rome, she says. " * 3 + "Bob likes green tea."
+    start = passage.index("green")
+    answer = {"text": "green tea", "answer_start": start}
+    question = {"id": "1", "question": "What does Bob like?", "answers": [answer]}
+    record = {"context": passage, "qas": [question]}
+    path = tmp_path / "cut.json"
+    path.write_text(json.dumps({"data": [{"paragraphs": [record]}]}), "utf-8")
+    options = {"dataset": str(path), "split": "all", "tokenizer": "builtin"}
+    with pytest.warns(textenvs.DatasetWarning, match="cut"):
+        env = gymnasium.make(
+            "TextQASpan-v0", **options, max_prompt_tokens=20, constrain=constrain
+        ).unwrapped
+    env.reset(options={"index": 0})
+    env.step(env.heuristic_action())
+    assert env.step(env.heuristic_action())[2]

@@ -5,126 +5,30 @@ import json
 import pickle
 import subprocess
 import sys
-import warnings
 
 import gymnasium
 import numpy as np
 import pytest
 from gymnasium.error import InvalidAction
-from tokenizers import Tokenizer as Backend
-from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
-from transformers import PreTrainedTokenizerFast
+from questions import (
+    CITIES,
+    QA,
+    SCRIPTS,
+    SPAN,
+    UNANSWERABLE,
+    action_of,
+    assert_masks_by_definition,
+    both_ids,
+    expert_episode,
+    expert_metrics,
+    file_env,
+    squad_file,
+    white_space_words,
+)
 
 from textenvs import DatasetError, DatasetWarning
 from textenvs.metrics import squad
 from textenvs.tasks import sources
-
-QA, SPAN = "TextQA-v0", "TextQASpan-v0"
-both_ids = pytest.mark.parametrize("env_id", [QA, SPAN])
-
-CITIES = (
-    "Nairobi is a city. The city of Nairobi, in  Kenya, has 4,397,073 people.",
-    [
-        ("Which city is it?", ["Nairobi", "The city of Nairobi", "city of Nairobi"]),
-        ("Where?", ["in  Kenya", "Kenya"]),
-        ("How many?", ["4,397,073 people"]),
-    ],
-)
-SCRIPTS = (
-    "東京は日本の首都。 A\xa0naïve café\u3000in Zürich sold 😀😀 to Ωmega.\tYes.",
-    [("首都?", ["東京"]), ("Wo?", ["Zürich"]), ("Was?", ["naïve café"]), ("?", ["😀😀"])],
-)
-UNANSWERABLE = (
-    "The dog sat on the mat.",
-    [("Who sat?", ["dog", "The dog"]), ("Who stood?", []), ("Where?", ["the mat", "on the mat"])],
-)
-
-
-def squad_file(path, *paragraphs):
-    """A SQuAD file; an answer stands where it first occurs in the passage."""
-    records = []
-    for p, (passage, questions) in enumerate(paragraphs):
-        qas = []
-        for q, (question, answers) in enumerate(questions):
-            found = [{"text": text, "answer_start": passage.index(text)} for text in answers]
-            qas.append(
-                {
-                    "id": f"{p}.{q}",
-                    "question": question,
-                    "answers": found,
-                    "is_impossible": not found,
-                }
-            )
-        records.append({"context": passage, "qas": qas})
-    data = {"data": [{"title": "t", "paragraphs": records}]}
-    path.write_text(json.dumps(data, ensure_ascii=False), "utf-8")
-    return str(path)
-
-
-def file_env(env_id, tmp_path, *paragraphs, split="all", **options):
-    dataset = squad_file(tmp_path / "squad.json", *paragraphs)
-    return gymnasium.make(env_id, dataset=dataset, split=split, **options)
-
-
-def expert_episode(env, index):
-    """The last observation, the return and the last info of the expert's episode."""
-    env.reset(options={"index": index})
-    done, total = False, 0.0
-    while not done:
-        observation, reward, done, _, info = env.step(env.unwrapped.expert_action())
-        total += reward
-    return observation, total, info
-
-
-def expert_metrics(env):
-    metrics = [expert_episode(env, i)[2]["metrics"] for i in range(env.unwrapped.num_examples)]
-    return {name: np.array([m[name] for m in metrics]) for name in metrics[0]}
-
-
-def action_of(env, token):
-    (action,) = np.flatnonzero(env.unwrapped.action_tokens == token)
-    return int(action)
-
-
-def slow_mask(env, index, answer, unanswerable):
-    """By definition: the tokens after each occurrence of the answer so far in the passage."""
-    task = env.unwrapped.task
-    example = task.examples[index]
-    passage = task.tokenizer.encode(example.passage).ids.tolist()
-    ends = [
-        start + len(answer)
-        for start in range(len(passage) - len(answer))
-        if passage[start : start + len(answer)] == answer
-    ]
-    legal = {passage[end] for end in ends}
-    if answer or unanswerable:
-        legal.add(task.tokenizer.eos_token_id)
-    return np.isin(env.unwrapped.action_tokens, sorted(legal)).astype(np.int8)
-
-
-def assert_masks_by_definition(env, episodes, seed, unanswerable=False, slips=0.1):
-    """Under play that is legal but for a share of slips, mostly of tokens of the passage."""
-    rng = np.random.default_rng(seed)
-    task = env.unwrapped.task
-    eos = action_of(env, task.tokenizer.eos_token_id)
-    for _ in range(episodes):
-        index = int(rng.integers(min(task.num_examples, 500)))
-        _, info = env.reset(options={"index": index})
-        passage = task.tokenizer.encode(task.examples[index].passage).ids
-        answer, done = [], False
-        while not done:
-            np.testing.assert_array_equal(
-                info["action_mask"], slow_mask(env, index, answer, unanswerable)
-            )
-            choices = np.flatnonzero(info["action_mask"])
-            if len(choices) > 1 and rng.random() < 0.9:
-                choices = choices[choices != eos]
-            action = int(rng.choice(choices))
-            if rng.random() < slips:
-                token = int(rng.choice(passage))
-                action = action_of(env, token) if rng.random() < 0.7 else int(rng.choice(eos + 9))
-            _, _, done, _, info = env.step(action)
-            answer.append(int(env.unwrapped.action_tokens[action]))
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
@@ -444,16 +348,6 @@ def test_a_budget_shorter_than_the_answer_is_counted(tmp_path):
     assert (reward, info["text"]) == (0.0, "4,397,0")
 
 
-def white_space_words(words, unknown="<unk>"):
-    """A tokenizer whose tokens are what stands between spaces."""
-    vocabulary = {word: i for i, word in enumerate(["<pad>", "<eos>", "<unk>", *words])}
-    backend = Backend(models.WordLevel(vocabulary, unk_token=unknown))
-    backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    return PreTrainedTokenizerFast(
-        tokenizer_object=backend, eos_token="<eos>", pad_token="<pad>", unk_token=unknown
-    )
-
-
 @pytest.mark.filterwarnings("ignore::textenvs.errors.DatasetWarning")
 @pytest.mark.parametrize("unknown", ["<pad>", "<eos>", "<unk>"])
 def test_the_expert_is_legal_where_the_answer_cannot_be_written(unknown, tmp_path):
@@ -507,188 +401,3 @@ def test_a_relative_path_is_read_where_it_leads_now(tmp_path, monkeypatch):
         kept.append(gymnasium.make(QA, dataset="squad.json", split="all"))
         texts.append(kept[-1].unwrapped.task.examples[0].passage)
     assert texts == [CITIES[0], UNANSWERABLE[0]]
-
-
-# Pointers.
-
-
-@pytest.mark.parametrize("tokenizer", ["bpe:258", "bpe:320"])
-def test_pointers_give_the_passage_to_the_letter(tokenizer, tmp_path):
-    env = file_env(SPAN, tmp_path, SCRIPTS, ("Ida ran.", [("?", ["Ida"])]), tokenizer=tokenizer)
-    task = env.unwrapped.task
-    passage = SCRIPTS[0]
-    ids = task.tokenizer.encode(passage).ids
-    rng = np.random.default_rng(0)
-    whole = 0
-    for _ in range(300):
-        first, last = sorted(rng.integers(len(ids), size=2).tolist())
-        env.reset(options={"index": 0})
-        env.step(first)
-        _, reward, done, _, info = env.step(last)
-        assert done
-        assert info["text"] in passage
-        decoded = task.tokenizer.decode(ids[first : last + 1])
-        if "\ufffd" not in decoded:  # no character was cut in two
-            whole += 1
-            assert info["text"].strip() == decoded.strip()
-        assert reward == squad.f1(info["text"], task.examples[0].answers)
-    assert whole > 50
-
-
-@pytest.mark.parametrize("reward", ["terminal", "dense"])
-def test_pointers_beyond_the_passage_or_reversed_answer_nothing(reward, tmp_path):
-    short = ("Ida ran.", [("Who ran?", ["Ida"])])
-    env = file_env(SPAN, tmp_path, CITIES, short, tokenizer="bpe:258", reward=reward)
-    size = len(short[0])
-    beyond = env.action_space.n - 1
-    assert beyond == len(CITIES[0]) - 1
-    for first, last in ((2, 0), (beyond, beyond), (0, size), (beyond, 0), (size - 1, beyond)):
-        _, info = env.reset(options={"index": 3})
-        assert info["action_mask"].tolist() == [1] * size + [0] * (env.action_space.n - size)
-        _, some, done, _, info = env.step(first)
-        assert not done
-        least = min(first, size - 1)
-        assert np.flatnonzero(info["action_mask"]).tolist() == list(range(least, size))
-        _, more, done, _, info = env.step(last)
-        assert done
-        assert (info["text"], info["metrics"]["f1"], some + more) == ("", 0.0, 0.0)
-
-
-def test_the_pointer_to_no_answer_is_the_last_action_and_ends_at_once(tmp_path):
-    env = file_env(SPAN, tmp_path, UNANSWERABLE, tokenizer="bpe:258")
-    nothing = env.unwrapped.task.no_answer
-    assert nothing == env.action_space.n - 1
-    token = int(env.unwrapped.action_tokens[nothing])
-    assert env.unwrapped.task.token_name(token) == "<no answer>"
-    env.reset(options={"index": 0})
-    _, _, done, _, info = env.step(4)
-    assert info["action_mask"][nothing] == 0
-    _, reward, done, _, info = env.step(nothing)  # illegal, and answers nothing
-    assert (reward, done, info["text"]) == (0.0, True, "")
-    env.reset(options={"index": 1})
-    assert env.step(nothing)[1:3] == (1.0, True)
-
-
-# Tokenizers of transformers.
-
-
-def fast_byte_level(texts, **special):
-    """As GPT-2: its EOS token is all it has, unless told otherwise."""
-    backend = Backend(models.BPE())
-    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    backend.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=320,
-        special_tokens=["<|endoftext|>"],
-        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
-        show_progress=False,
-    )
-    backend.train_from_iterator(texts, trainer)
-    backend.enable_truncation(4)
-    backend.enable_padding()
-    return PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="<|endoftext|>", **special)
-
-
-def fast_word_piece(texts):
-    """As BERT: [CLS], [SEP], [PAD], and text in lower case."""
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    letters = sorted({c for text in texts for c in text.lower() if not c.isspace()} | set("eauoi"))
-    pieces = [*special, "the", "city", "nai", "##robi", *letters, *(f"##{c}" for c in letters)]
-    backend = Backend(models.WordPiece({p: i for i, p in enumerate(pieces)}, unk_token="[UNK]"))
-    backend.normalizer = normalizers.BertNormalizer(lowercase=True)
-    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    backend.decoder = decoders.WordPiece(prefix="##")
-    return PreTrainedTokenizerFast(
-        tokenizer_object=backend,
-        pad_token="[PAD]",
-        unk_token="[UNK]",
-        cls_token="[CLS]",
-        sep_token="[SEP]",
-    )
-
-
-def texts_of(*paragraphs):
-    return [text for passage, qas in paragraphs for text in (passage, *(q for q, _ in qas))]
-
-
-def state_of(tokenizer):
-    calls = [tokenizer("The city of Nairobi, again and again")["input_ids"]]
-    names = ("eos_token", "pad_token", "padding_side", "truncation_side", "special_tokens_map")
-    return tokenizer.backend_tokenizer.to_str(), calls, [getattr(tokenizer, n) for n in names]
-
-
-@both_ids
-@pytest.mark.parametrize("kind", ["byte-level", "byte-level, pad is eos", "word piece"])
-@pytest.mark.parametrize("reward", ["terminal", "dense"])
-def test_a_transformers_tokenizer_serves_and_is_not_changed(env_id, kind, reward, tmp_path):
-    paragraphs = (CITIES, SCRIPTS, UNANSWERABLE)
-    if kind == "word piece":
-        tokenizer = fast_word_piece(texts_of(*paragraphs))
-    elif kind == "byte-level":
-        tokenizer = fast_byte_level(texts_of(*paragraphs))
-    else:
-        tokenizer = fast_byte_level(texts_of(*paragraphs), pad_token="<|endoftext|>")
-    before = state_of(tokenizer)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        env = file_env(env_id, tmp_path, *paragraphs, tokenizer=tokenizer, reward=reward)
-    task = env.unwrapped.task
-    returns = [expert_episode(env, index)[1] for index in range(task.num_examples)]
-    short = task.shortfalls.get("answers that no allowed span of tokens gives", 0)
-    # A token may hold a part of the character behind an answer; word pieces lose accents, and put
-    # spaces into numbers. The passage itself, at which the pointers point, is whole.
-    assert sum(total < 1 - 1e-9 for total in returns) == short
-    assert len(caught) == bool(short)
-    assert short <= (0 if env_id == SPAN else 4 if kind == "word piece" else 1)
-    assert state_of(tokenizer) == before
-    if kind != "word piece":
-        prompt = task.prompt_text(0)
-        row, _ = env.reset(options={"index": 0})
-        assert task.tokenizer.decode(row) == prompt, "the tokenizer's own truncation is not used"
-
-
-@pytest.mark.parametrize("pad", [None, "<|endoftext|>"])
-def test_where_padding_is_eos_it_is_an_action_that_ends_the_answer(pad, tmp_path):
-    tokenizer = fast_byte_level(texts_of(CITIES), pad_token=pad)
-    env = file_env(QA, tmp_path, CITIES, tokenizer=tokenizer)
-    unwrapped = env.unwrapped
-    eos = unwrapped.task.tokenizer.eos_token_id
-    assert unwrapped.pad_token_id == eos
-    assert env.action_space.n == len(tokenizer)
-    assert eos in unwrapped.action_tokens
-    assert_masks_by_definition(env, 30, seed=0)
-    observation, reward, info = expert_episode(env, 0)
-    assert reward == 1.0
-    used = len(unwrapped.task.tokenizer.encode(unwrapped.task.prompt_text(0)).ids)
-    used += len(unwrapped.task.tokenizer.encode(info["text"]).ids)
-    assert (observation[used:] == eos).all()
-    assert (observation[:used] != eos).all()
-
-
-def test_a_token_that_is_padding_and_unknown_at_once_is_never_an_action(tmp_path):
-    """Such as Llama's with the common ``pad_token = unk_token``."""
-    passage = "The Nairobi firm grew."
-    tokenizer = white_space_words([*passage.split()[:2], "Who?"])
-    tokenizer.pad_token = tokenizer.unk_token
-    env = file_env(QA, tmp_path, (passage, [("Who?", ["Nairobi"])]), tokenizer=tokenizer)
-    assert tokenizer.unk_token_id not in env.unwrapped.action_tokens
-    _, info = env.reset(seed=0)
-    names = [
-        env.unwrapped.task.token_name(int(token))
-        for token in env.unwrapped.action_tokens[info["action_mask"] == 1]
-    ]
-    assert names == ["The", "Nairobi"]
-    assert expert_episode(env, 0)[1] == 1.0
-
-
-@both_ids
-def test_a_passage_that_becomes_no_token_still_has_a_legal_action(env_id, tmp_path):
-    """BERT's cleaning takes a zero-width space away. The example stays, and is counted."""
-    nothing = ("\u200b", [("q?", ["\u200b"])])
-    tokenizer = fast_word_piece(texts_of(CITIES))
-    with pytest.warns(DatasetWarning, match="answers that no allowed span"):
-        env = file_env(env_id, tmp_path, nothing, CITIES, tokenizer=tokenizer)
-    _, info = env.reset(options={"index": 0})
-    assert info["action_mask"].any()
-    assert info["action_mask"][env.unwrapped.expert_action()] == 1
-    expert_episode(env, 0)

@@ -128,6 +128,13 @@ class Task(ABC):
         defaults = {"tokens": self.tokenizer.pad_token_id, **(defaults or {})}
         return Layout({"tokens": (self.max_tokens,), **counters, **fields}, defaults)
 
+    def _row(self, index: int, prompt: NDArray[np.int32], **fields: Any) -> NDArray[np.int32]:
+        """The row of an episode that begins with a prompt; ``fields`` are the task's own."""
+        length = len(prompt)
+        return self.layout.row(
+            indices=index, tokens=prompt, lengths=length, prompt_lengths=length, **fields
+        )
+
     @abstractmethod
     def prompt_text(self, index: int) -> str:
         """The prompt of an example, as text."""
@@ -174,7 +181,7 @@ class Episodes(ABC):
         for name, view in task.layout.fields(self._rows).items():
             setattr(self, name, view)
         self.actions = np.zeros((num_slots, task.max_steps), np.int32)
-        self._heuristics: dict[int, Sequence[int]] = {}
+        self._plans: dict[int, tuple[int, Sequence[int]]] = {}  # by slot: example and actions
         self._columns = np.arange(task.max_tokens, dtype=np.int32)
         self._blank = np.full(task.max_tokens, task.tokenizer.pad_token_id, np.int32)
 
@@ -228,14 +235,15 @@ class Episodes(ABC):
     def heuristic(self, slot: int) -> int:
         """The action that the task's heuristic takes in a slot; always legal."""
         index, step = int(self.indices[slot]), int(self.steps[slot])
-        if index not in self._heuristics:
-            self._heuristics[index] = self.task.heuristic(index)
-        planned = self._heuristics[index]
+        if self._plans.get(slot, (-1,))[0] != index:
+            self._plans[slot] = index, self.task.heuristic(index)
+        _, planned = self._plans[slot]
         action = int(planned[step]) if step < len(planned) else -1
+        exists = 0 <= action < len(self.task.action_tokens)
         if not self.task.constrained:
-            return max(action, 0)
+            return action if exists else 0
         legal = self.legal(slot)
-        return action if action >= 0 and legal[action] else int(legal.argmax())
+        return action if exists and legal[action] else int(legal.argmax())
 
     @abstractmethod
     def metrics(self, slots: Slots) -> dict[str, Any]:

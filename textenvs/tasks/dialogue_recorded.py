@@ -179,11 +179,9 @@ class RecordedDialogueTask(VocabularyTask, SourceTask[DialogueExample]):
             gold[turn, : len(words)] = words
             if squad.f1(self.tokenizer.decode(tokens[:limit]), [text]) < 1:
                 self._falls_short("dialogues with a turn that no allowed tokens give", index)
-        return self.layout.row(
-            indices=index,
-            tokens=prompt,
-            lengths=len(prompt),
-            prompt_lengths=len(prompt),
+        return self._row(
+            index,
+            prompt,
             turns=len(system),
             user=np.concatenate([*others, prompt[:0]]),
             user_bounds=np.cumsum([0, *map(len, others)]),

@@ -116,7 +116,7 @@ class SimulatedDialogueTask(VocabularyTask, SourceTask[Goal]):
         self.turn_cost = turn_cost
         self.patience = patience
         self._max_turn_tokens = max_turn_tokens
-        self._goals: dict[int, Goal] = {}
+        self.goal = lru_cache(CACHED_GOALS)(self._goal)
         self._meanings = lru_cache(CACHED)(self._list_meanings)
         self.plans = lru_cache(CACHED)(self._list_plans)
         self.turn_actions = lru_cache(CACHED_TURNS)(self._turn_actions)
@@ -196,11 +196,9 @@ class SimulatedDialogueTask(VocabularyTask, SourceTask[Goal]):
         user, course = converse(example, self.patience)
         if not user.content or len(course) > self.max_turns:
             self._falls_short("users too impatient, or too few turns, for the expert", index)
-        return self.layout.row(
-            indices=index,
-            tokens=prompt,
-            lengths=len(prompt),
-            prompt_lengths=len(prompt),
+        return self._row(
+            index,
+            prompt,
             turn_starts=len(prompt),
             turns_needed=len(course),
             first_edges=trie.first_edges,
@@ -208,13 +206,8 @@ class SimulatedDialogueTask(VocabularyTask, SourceTask[Goal]):
             node_acts=trie.node_acts,
         )
 
-    def goal(self, index: int) -> Goal:
-        """An example, made when it is first asked for."""
-        goal = self._goals.get(index)
-        if goal is None:
-            if len(self._goals) >= CACHED_GOALS:
-                self._goals.clear()
-            goal = self._goals[index] = self.examples[index]
+    def _goal(self, index: int) -> Goal:
+        goal: Goal = self.examples[index]
         return goal
 
     def _list_meanings(self, index: int) -> dict[str, int]:

@@ -17,6 +17,7 @@ from textenvs.data.squad import read_squad
 from textenvs.data.world import WorldQA
 from textenvs.errors import OptionError
 from textenvs.metrics import squad
+from textenvs.tasks.guess import guess_span
 from textenvs.tasks.sources import SourceTask
 from textenvs.tasks.survey import Limits
 from textenvs.tokenization import Encoding
@@ -87,12 +88,9 @@ class PassageTask(SourceTask[QAExample]):
             self._falls_short("passages cut at max_prompt_tokens", index)
             passage = Encoding(passage.ids[: max(room, 1)], passage.offsets[: max(room, 1)])
             question = question[: self._room - len(passage.ids)]
-        prompt = len(passage.ids) + len(question)
-        return self.layout.row(
-            indices=index,
-            tokens=np.concatenate([passage.ids, question]),
-            lengths=prompt,
-            prompt_lengths=prompt,
+        return self._row(
+            index,
+            np.concatenate([passage.ids, question]),
             targets=self._target(index, example, passage),
             **self._fields(example, passage),
         )
@@ -141,6 +139,12 @@ class PassageTask(SourceTask[QAExample]):
     @abstractmethod
     def _surface(self, example: QAExample, passage: Encoding, first: int, last: int) -> str:
         """The text that choosing the passage tokens ``first`` to ``last`` answers."""
+
+    def _guess(self, index: int) -> tuple[int, int]:
+        """The passage's first and last token of what a simple rule answers."""
+        example = self.examples[index]
+        passage = self._encode_passage(example.passage)
+        return guess_span(example.passage, passage, self.encode(example.question).ids)
 
     def prompt_text(self, index: int) -> str:
         """The passage and the question, a line each."""

@@ -98,13 +98,7 @@ class PromptTask(WritingTask):
     def row(self, index: int) -> NDArray[np.int32]:
         """The prompt, and the perfect answer's actions."""
         prompt, answer = self._encode_pair(self.examples[index])
-        return self.layout.row(
-            indices=index,
-            tokens=prompt,
-            lengths=len(prompt),
-            prompt_lengths=len(prompt),
-            answer=self.actions_of(answer, self.max_steps),
-        )
+        return self._row(index, prompt, answer=self.actions_of(answer, self.max_steps))
 
     def prompt_text(self, index: int) -> str:
         """The prompt of an example."""

@@ -13,7 +13,6 @@ from textenvs.errors import check_flag
 from textenvs.metrics.answers import NO_GOLD, AnswerLexicon, AnswerScores
 from textenvs.metrics.squad import reference_words
 from textenvs.tasks.base import Slots
-from textenvs.tasks.guess import guess_span
 from textenvs.tasks.passages import PassageTask
 from textenvs.tasks.survey import Limits
 from textenvs.tasks.writing import WritingEpisodes, WritingTask
@@ -120,10 +119,9 @@ class QATask(WritingTask, PassageTask):
 
     def heuristic(self, index: int) -> list[int]:
         """Write the span that `guess_span` finds."""
-        example = self.examples[index]
-        first, last = guess_span(example, self.tokenizer)
-        tokens = self.tokenizer.encode(example.passage).ids[first : last + 1]
-        return self.actions_of(tokens, self.max_steps)
+        first, last = self._guess(index)
+        passage = self._encode_passage(self.examples[index].passage)
+        return self.actions_of(passage.ids[first : last + 1], self.max_steps)
 
     def episodes(self, num_slots: int) -> QAEpisodes:
         """Room for ``num_slots`` answers at a time."""

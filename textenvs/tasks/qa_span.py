@@ -12,7 +12,6 @@ from textenvs.data.examples import QAExample
 from textenvs.errors import check_flag
 from textenvs.metrics import squad
 from textenvs.tasks.base import Episodes, Slots
-from textenvs.tasks.guess import guess_span
 from textenvs.tasks.passages import PassageTask
 from textenvs.tasks.survey import Limits
 from textenvs.tokenization import Encoding
@@ -97,7 +96,7 @@ class QASpanTask(PassageTask):
 
     def heuristic(self, index: int) -> tuple[int, int]:
         """Point at the span that `guess_span` finds."""
-        return guess_span(self.examples[index], self.tokenizer)
+        return self._guess(index)
 
     def episodes(self, num_slots: int) -> QASpanEpisodes:
         """Room for ``num_slots`` answers at a time."""

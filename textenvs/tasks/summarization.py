@@ -131,11 +131,9 @@ class SummarizationTask(WritingTask, SourceTask[SummaryExample]):
             document = document[: self._room - self.line_break_length]
         tokens = np.concatenate([document, self._line_break])
         target = self._target(index, example, document)
-        return self.layout.row(
-            indices=index,
-            tokens=tokens,
-            lengths=len(tokens),
-            prompt_lengths=len(tokens),
+        return self._row(
+            index,
+            tokens,
             target=self.actions_of(target, self.max_steps),
             filler=self._filler(target, document),
         )

@@ -32,8 +32,9 @@ def string_actions(task: Task, episodes: Episodes, text: str) -> list[int]:
 
     Raises:
         InvalidAction: The task has no such answer; the message says what would be one.
+        OptionError: There is no rule for the task.
     """
-    raise NotImplementedError(type(task).__name__)
+    raise _no_rule(task)
 
 
 @string_actions.register
@@ -112,12 +113,8 @@ class StringAction(gymnasium.Wrapper[Any, str, Any, int], RecordConstructorArgs)
         RecordConstructorArgs.__init__(self)
         super().__init__(env)
         task = task_of(env)
-        kind = type(task)
-        if string_actions.dispatch(kind) is string_actions.dispatch(object):
-            raise OptionError(
-                f"there is no rule by which {kind.__name__} takes strings: add one with "
-                "textenvs.wrappers.string_actions.register"
-            )
+        if string_actions.dispatch(type(task)) is string_actions.dispatch(object):
+            raise _no_rule(task)
         if env.get_wrapper_attr("illegal_action") == "raise":
             raise OptionError(
                 "a string is played to its end, legal or not: make the environment with "
@@ -162,6 +159,13 @@ class StringAction(gymnasium.Wrapper[Any, str, Any, int], RecordConstructorArgs)
                 break
         info = {**_without_mask(info), "actions_taken": taken, "actions_cut": len(planned) - taken}
         return observation, total, terminated, truncated, info
+
+
+def _no_rule(task: Task) -> OptionError:
+    return OptionError(
+        f"there is no rule by which {type(task).__name__} takes strings: add one with "
+        "textenvs.wrappers.string_actions.register"
+    )
 
 
 def _without_mask(info: dict[str, Any]) -> dict[str, Any]:
