@@ -28,9 +28,15 @@ def register(env_id: str, task: str | type[Task], **options: Any) -> None:
         **options: Defaults of its options.
 
     Raises:
-        OptionError: The class cannot be found by its name, as it stands inside a function.
+        OptionError: ``task`` is neither, or a class that no other process finds by its name, as it
+            stands inside a function.
     """
-    if isinstance(task, type):
+    if not isinstance(task, str):
+        if not (isinstance(task, type) and issubclass(task, Task)):
+            raise OptionError(
+                "a task is a subclass of textenvs.Task, or its place as 'module:Class', got "
+                f"{task!r}"
+            )
         if "<" in task.__qualname__:
             raise OptionError(
                 f"{task.__qualname__} stands inside a function, where no other process finds it: "

@@ -88,6 +88,13 @@ def test_a_class_inside_a_function_is_refused():
         textenvs.register("own/Hidden-v0", Hidden)
 
 
+@pytest.mark.parametrize("task", [lambda: None, dict, 3, own_tasks])
+def test_what_is_no_task_is_not_registered(task):
+    with pytest.raises(textenvs.OptionError, match=r"a task is a subclass of textenvs\.Task, or"):
+        textenvs.register("own/Other-v0", task)
+    assert "own/Other-v0" not in gymnasium.registry
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
