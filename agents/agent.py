@@ -1,11 +1,12 @@
-"""What all agents with a language model share: the model, predict, save and load."""
+"""What all agents with a language model share: the model, training loop, predict, save and load."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import tempfile
-from collections.abc import Callable, Mapping
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -14,8 +15,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from gymnasium.vector import AutoresetMode, VectorEnv
+from torch import Tensor
 from transformers import PreTrainedModel
 
+from agents.acting import ActionRule, Actor, SoftmaxPolicy
+from agents.batching import Batch, make_batch, microbatches
 from agents.checkpoint import load_checkpoint, save_checkpoint
 from agents.environment import (
     Contract,
@@ -24,52 +28,63 @@ from agents.environment import (
     prefix_lengths,
     read_contract,
 )
+from agents.episodes import Episode, arrays_of
 from agents.errors import AgentError, CheckpointError, TrainingDiverged
-from agents.models.actor_critic import ActorCritic
-from agents.models.backbone import backbone_from_config, load_backbone
-from agents.rollout import Actor
+from agents.models.building import build_model, choose_device, tupled
+from agents.models.loading import backbone_from_json
+from agents.models.model import AgentModel, Heads
+from agents.run_log import RunLog
+from agents.schedules import scheduled
+from agents.settings import TrainingConfig
+from agents.state import (
+    COUNTERS,
+    check_facts,
+    is_json,
+    load_optimizer,
+    load_weights,
+    optimizer_tensors,
+    weights,
+)
 
 AnyEnv = str | gymnasium.Env[Any, Any] | VectorEnv[Any, Any, Any]
 Callback = Callable[[Any], bool | None]
 """Called with the agent after each iteration; False ends the training."""
 Self = TypeVar("Self", bound="LanguageAgent")
-COUNTERS = ("num_timesteps", "iteration", "leg_start", "leg_end")
-FACTS: dict[str, type | tuple[type, ...]] = {
-    "algorithm": str,
-    "config": dict,
-    "contract": dict,
-    "backbone": dict,
-    "env_id": (str, type(None)),
-    "env_kwargs": dict,
-    "seed": int,
-    **dict.fromkeys(COUNTERS, int),
-}
-"""What a checkpoint's JSON holds of an agent, and of what type."""
+Numbers = dict[str, float]
+"""What is logged: name -> value."""
+Places = npt.NDArray[np.intp]
+LossOf = Callable[[Batch, Places], tuple[Tensor, Numbers]]
+"""The mean loss over a batch's states, and numbers to log; places say which episodes it holds."""
 
 
-class LanguageAgent:
-    """An agent whose policy is a causal language model.
+class LanguageAgent(ABC):
+    """An agent whose policy or action values are a language model's.
+
+    An algorithm is a subclass with its config, its iteration and its loss.
 
     Args:
         env: an environment's id, a `gymnasium.Env`, or a `VectorEnv` with the autoreset mode that
             the algorithm needs. None, with a `contract`, makes an agent that can predict.
         config: the algorithm's settings.
-        model: a preset ("tiny", "small"), a folder or Hub id of a causal LM, a model object, or
-            the `model` of another agent, which is then shared.
+        model: a preset ("tiny", "small"), a folder or Hub id of a language model, a model object,
+            or the `model` of another agent, which is then shared.
         seed: of new weights and of all that training draws.
         device: "auto" takes a GPU where there is one.
         env_kwargs: options of the environment, for an id.
         contract: the environment's constants, where there is no environment.
     """
 
-    config_type: ClassVar[type[Any]]
-    autoreset: ClassVar[AutoresetMode]
+    config: Any
+    config_type: ClassVar[type[TrainingConfig]]
+    autoreset: ClassVar[AutoresetMode] = AutoresetMode.SAME_STEP
+    shown: ClassVar[Mapping[str, str]] = {}
+    """The numbers on the progress line, name -> format."""
 
     def __init__(
         self,
         env: AnyEnv | None,
         config: Any = None,
-        model: str | Path | PreTrainedModel | ActorCritic = "tiny",
+        model: str | Path | PreTrainedModel | AgentModel = "tiny",
         seed: int = 0,
         device: str = "auto",
         env_kwargs: Mapping[str, Any] | None = None,
@@ -88,7 +103,7 @@ class LanguageAgent:
             raise AgentError("expected an environment, or its contract for an agent that only acts")
         self.contract = contract
         self.device = choose_device(device)
-        self.model = build_model(model, contract, seed).to(self.device)
+        self.model = build_model(model, contract, seed, self.heads(contract)).to(self.device)
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(),
             lr=self.config.learning_rate,
@@ -102,6 +117,73 @@ class LanguageAgent:
         self.leg_start = 0
         self.leg_end = 0
         self._predict_generator = torch.Generator(self.device).manual_seed(seed)
+        self._rule = self.make_rule()
+
+    @abstractmethod
+    def iterate(self, run_dir: Path | None) -> Numbers:
+        """One iteration of the algorithm, which counts its steps in `num_timesteps`.
+
+        Args:
+            run_dir: where a batch that diverges is saved.
+
+        Returns:
+            Numbers to log; those under ``time/`` are seconds of the iteration.
+
+        Raises:
+            TrainingDiverged: a loss, gradient or reward is not finite.
+        """
+
+    def heads(self, contract: Contract) -> Heads:
+        """Which heads a new model gets; actions that point are chosen by a pointer."""
+        return Heads(policy="lm" if contract.action_positions is None else "pointer")
+
+    def make_rule(self) -> ActionRule:
+        """How this agent chooses actions: it draws from its policy."""
+        return SoftmaxPolicy(self.model)
+
+    def at_rest(self) -> bool:
+        """Whether a checkpoint taken now holds all that the next iteration depends on."""
+        return True
+
+    def learn(
+        self: Self,
+        total_timesteps: int | None = None,
+        progress_bar: bool = True,
+        callback: Callback | None = None,
+        run_dir: str | Path | None = None,
+    ) -> Self:
+        """Train for at least `total_timesteps` more actions, in whole iterations.
+
+        Args:
+            total_timesteps: None goes on with an interrupted training (of a loaded checkpoint)
+                exactly as it would have gone, or else takes `default_timesteps`.
+            progress_bar: a bar on a terminal; elsewhere a line now and then.
+            callback: called with the agent after each iteration; False ends the training.
+            run_dir: for metrics.jsonl, TensorBoard events and the checkpoint.
+
+        Raises:
+            TrainingDiverged: a loss, gradient or reward is not finite.
+        """
+        if total_timesteps is None and self.num_timesteps >= self.leg_end:
+            total_timesteps = self.default_timesteps()
+        self._begin_leg(total_timesteps)
+        folder = None if run_dir is None else Path(run_dir)
+        name, leg = type(self).__name__, (self.leg_start, self.leg_end)
+        with RunLog(name, leg, self.num_timesteps, folder, progress_bar, self.shown) as log:
+            while self.num_timesteps < self.leg_end:
+                began, before = time.perf_counter(), self.num_timesteps
+                numbers = self.iterate(folder)
+                self.iteration += 1
+                seconds = time.perf_counter() - began
+                numbers["time/steps_per_s"] = (self.num_timesteps - before) / seconds
+                log.record(self.num_timesteps, numbers)
+                # The callback comes first: what it records is then there up to any checkpoint.
+                stop = callback is not None and callback(self) is False
+                if folder is not None and self.at_rest():
+                    self.save(folder / "checkpoint")
+                if stop:
+                    break
+        return self
 
     @property
     def env(self) -> VectorEnv[Any, Any, Any]:
@@ -156,7 +238,7 @@ class LanguageAgent:
             legal_SA = np.broadcast_to(action_masks, (slots, self.contract.n_actions)).astype(bool)
         actor = state
         if actor is None or actor.model is not self.model or actor.cache.num_slots != slots:
-            actor = Actor(self.model, slots)
+            actor = Actor(self.model, self._rule, slots)
         decision = actor.act(
             observations_SL,
             prefix_lengths(observations_SL, self.contract.pad_token_id),
@@ -172,7 +254,10 @@ class LanguageAgent:
             "algorithm": type(self).__name__,
             "config": dataclasses.asdict(self.config),
             "contract": dataclasses.asdict(self.contract),
-            "backbone": self.model.backbone.config.to_dict(),
+            "backbone_kind": self.model.backbone.kind,
+            "backbone": self.model.backbone.config_json(),
+            "heads": dataclasses.asdict(self.model.heads),
+            "progress": self.progress_facts(),
             "env_id": self.env_id,
             "env_kwargs": self.env_kwargs,
             "seed": self.seed,
@@ -181,7 +266,27 @@ class LanguageAgent:
         if not is_json(self.env_kwargs):
             facts |= {"env_id": None, "env_kwargs": {}}
         parts = {"model": weights(self.model), "optimizer": optimizer_tensors(self.optimizer)}
+        progress = self.progress_tensors()
+        if progress:
+            parts["progress"] = progress
         save_checkpoint(Path(folder), facts, parts)
+
+    def progress_facts(self) -> dict[str, Any]:
+        """What else an exact resumption needs, as JSON; `restore_progress` takes it."""
+        return {}
+
+    def progress_tensors(self) -> dict[str, Tensor]:
+        """What else an exact resumption needs, as tensors; `restore_progress` takes them."""
+        return {}
+
+    def restore_progress(self, facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+        """Set what `progress_facts` and `progress_tensors` gave.
+
+        Raises:
+            KeyError, TypeError, ValueError: they are not what this agent writes.
+        """
+        if facts or tensors:
+            raise ValueError(f"unexpected {sorted([*facts, *tensors])}")
 
     @classmethod
     def load(
@@ -207,27 +312,32 @@ class LanguageAgent:
             )
         try:
             config = cls.config_type(**facts["config"])
-            tokens = tuple(facts["contract"].pop("action_tokens"))
-            contract = Contract(action_tokens=tokens, **facts["contract"])
+            contract = Contract(**{k: tupled(v) for k, v in facts["contract"].items()})
+            tokens = contract.action_tokens
             if not tokens or not 0 <= min(tokens) <= max(tokens) < contract.vocab_size:
                 raise TypeError("action_tokens are outside of the vocabulary")
+            heads = Heads(**facts["heads"])
         except (TypeError, KeyError) as error:
             raise CheckpointError(f"{folder} was written by another version: {error}") from error
-        actor_critic = ActorCritic(
-            backbone_from_config(facts["backbone"]), torch.tensor(contract.action_tokens)
-        )
-        load_weights(actor_critic, parts.get("model", {}), Path(folder))
-        agent = cls(env, config, actor_critic, facts["seed"], device, contract=contract)
+        backbone = backbone_from_json(facts["backbone_kind"], facts["backbone"])
+        model = AgentModel(backbone, tokens, contract.action_positions, heads)
+        load_weights(model, parts.get("model", {}), Path(folder))
+        agent = cls(env, config, model, facts["seed"], device, contract=contract)
         check_same_contract(agent.contract, contract)
         if env is None and facts["env_id"] is not None and ":" not in facts["env_id"]:
             agent.env_id, agent.env_kwargs = facts["env_id"], facts["env_kwargs"]
         try:
             load_optimizer(agent.optimizer, parts["optimizer"])
-        except (KeyError, ValueError) as error:
-            raise CheckpointError(f"{folder} has no fitting optimizer state: {error}") from error
+            agent.restore_progress(facts["progress"], parts.get("progress", {}))
+        except (KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(f"{folder} has no fitting training state: {error}") from error
         for counter in COUNTERS:
             setattr(agent, counter, facts[counter])
         return agent
+
+    def default_timesteps(self) -> int | None:
+        """How long to train where nobody says so; None for an error."""
+        return None
 
     def _begin_leg(self, total_timesteps: int | None) -> None:
         """Set out for `total_timesteps` more steps; None goes on to where the last leg led."""
@@ -250,15 +360,67 @@ class LanguageAgent:
         generator.manual_seed(int(actions.generate_state(1, np.uint64)[0] >> np.uint64(1)))
         return generator, np.random.default_rng(batches), int(envs.generate_state(1)[0] >> 1)
 
+    def _done(self) -> float:
+        """Share of the leg that is done."""
+        return (self.num_timesteps - self.leg_start) / (self.leg_end - self.leg_start)
+
     def _schedule(self) -> float:
-        """The learning rate: linear from its start to 0 over the leg, or constant."""
-        rate: float = self.config.learning_rate
-        if self.config.linear_schedule:
-            done = (self.num_timesteps - self.leg_start) / (self.leg_end - self.leg_start)
-            rate *= max(1.0 - done, 0.0)
+        """Set the learning rate that is due."""
+        config: TrainingConfig = self.config
+        done, rate = self._done(), config.learning_rate
+        if done < config.warmup:
+            rate *= done / config.warmup
+        else:
+            rest = (done - config.warmup) / max(1.0 - config.warmup, 1e-9)
+            rate = scheduled(config.learning_rate_schedule, rate, 0.0, rest)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         return rate
+
+    def _accumulate(
+        self, episodes: Sequence[Episode], group: Places, loss_of: LossOf, run_dir: Path | None
+    ) -> Numbers:
+        """The gradient of the mean loss over a minibatch's states; numbers to log.
+
+        Args:
+            episodes: all episodes.
+            group: the places of those in the minibatch.
+            loss_of: the loss of some of them.
+            run_dir: where a batch that diverges is saved.
+
+        Raises:
+            TrainingDiverged: the loss is not finite.
+        """
+        self.optimizer.zero_grad(set_to_none=True)
+        states = sum(episodes[place].steps for place in group)
+        totals: Numbers = {}
+        for part in microbatches(
+            [episodes[place] for place in group], self.config.microbatch_tokens
+        ):
+            places = group[part]
+            chosen = [episodes[place] for place in places]
+            batch = make_batch(chosen, self.contract.n_actions, self.device)
+            loss, numbers = loss_of(batch, places)
+            if not torch.isfinite(loss):
+                raise self._diverged("the loss", run_dir, arrays_of(chosen))
+            share = len(batch.actions_N) / states
+            (loss * share).backward()
+            for name, value in numbers.items():
+                totals[name] = totals.get(name, 0.0) + share * value
+        return totals
+
+    def _step(self, episodes: Sequence[Episode], group: Places, run_dir: Path | None) -> float:
+        """Follow the gradient that `_accumulate` left; its norm.
+
+        Raises:
+            TrainingDiverged: the gradient is not finite.
+        """
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.max_grad_norm)
+        if not torch.isfinite(norm):
+            chosen = [episodes[place] for place in group]
+            raise self._diverged("the gradient", run_dir, arrays_of(chosen))
+        self.optimizer.step()
+        return float(norm)
 
     def _diverged(
         self, what: str, run_dir: Path | None, arrays: Mapping[str, npt.NDArray[Any]]
@@ -269,89 +431,3 @@ class LanguageAgent:
         path = folder / f"diverged-{self.num_timesteps}.npz"
         np.savez(path, **arrays)  # type: ignore[arg-type]
         return TrainingDiverged(what, self.num_timesteps, path)
-
-
-def choose_device(name: str) -> torch.device:
-    """The device of that name; "auto" is a GPU where there is one."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
-
-
-def build_model(
-    model: str | Path | PreTrainedModel | ActorCritic, contract: Contract, seed: int
-) -> ActorCritic:
-    """An actor-critic that fits an environment.
-
-    Raises:
-        ModelError: there is no such model, or it cannot play the environment.
-    """
-    action_tokens_A = torch.tensor(contract.action_tokens)
-    if isinstance(model, ActorCritic):
-        if not torch.equal(model.action_tokens.cpu(), action_tokens_A):
-            raise AgentError("the model was made for an environment with other action_tokens")
-        return model
-    backbone = load_backbone(model, contract.vocab_size, contract.max_tokens, seed)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return ActorCritic(backbone, action_tokens_A)
-
-
-def check_facts(facts: Mapping[str, Any], folder: Path) -> None:
-    """Check that a checkpoint's JSON has all of an agent's facts, in the right types.
-
-    Raises:
-        CheckpointError: one is missing, or of another type.
-    """
-    for name, kind in FACTS.items():
-        if name not in facts or not isinstance(facts[name], kind):
-            raise CheckpointError(f"the checkpoint in {folder} is damaged: it has no valid {name}")
-
-
-def is_json(value: object) -> bool:
-    """Whether JSON can hold it."""
-    try:
-        json.dumps(value)
-    except (TypeError, ValueError):
-        return False
-    return True
-
-
-def weights(model: ActorCritic) -> dict[str, torch.Tensor]:
-    """The model's parameters and persistent buffers, each shared one once."""
-    parameters = dict(model.named_parameters())
-    shared = dict(model.named_parameters(remove_duplicate=False))
-    buffers = {name: t for name, t in model.state_dict().items() if name not in shared}
-    return {**parameters, **buffers}
-
-
-def load_weights(model: ActorCritic, tensors: Mapping[str, torch.Tensor], folder: Path) -> None:
-    """Set the weights that `weights` gave.
-
-    Raises:
-        CheckpointError: a weight is missing, too much, or of another shape.
-    """
-    expected, given = {n: t.shape for n, t in weights(model).items()}, dict(tensors)
-    if expected != {name: tensor.shape for name, tensor in given.items()}:
-        odd = sorted(set(expected) ^ set(given)) or "some shapes"
-        raise CheckpointError(f"the weights in {folder} do not fit the model: {odd}")
-    model.load_state_dict(given, strict=False)
-
-
-def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
-    """The optimizer's state, named by the parameter's number."""
-    return {
-        f"{index}.{name}": tensor
-        for index, state in optimizer.state_dict()["state"].items()
-        for name, tensor in state.items()
-    }
-
-
-def load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, torch.Tensor]) -> None:
-    """Set the state that `optimizer_tensors` gave."""
-    state: dict[int, dict[str, torch.Tensor]] = {}
-    for key, tensor in tensors.items():
-        index, _, name = key.partition(".")
-        state.setdefault(int(index), {})[name] = tensor
-    groups = optimizer.state_dict()["param_groups"]
-    optimizer.load_state_dict({"state": state, "param_groups": groups})

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from agents.episodes import Episode, unpack
-from agents.models.actor_critic import ActorCritic
 from agents.models.distribution import entropy, masked_log_softmax, take
+from agents.models.heads import States
+from agents.models.model import AgentModel
 
 
 class Batch(NamedTuple):
@@ -23,6 +24,7 @@ class Batch(NamedTuple):
 
     Attributes:
         tokens_BT: int64, padded on the right.
+        prompts_B: how many tokens of each are its prompt.
         rows_N: the episode of each state.
         columns_N: the position of its last token.
         actions_N: the action taken.
@@ -30,6 +32,7 @@ class Batch(NamedTuple):
     """
 
     tokens_BT: Tensor
+    prompts_B: Tensor
     rows_N: Tensor
     columns_N: Tensor
     actions_N: Tensor
@@ -55,6 +58,7 @@ def make_batch(episodes: Sequence[Episode], n_actions: int, device: torch.device
     legal_NA = unpack(np.concatenate(packed), n_actions) if packed else None
     return Batch(
         tokens_BT=torch.from_numpy(tokens_BT).to(device),
+        prompts_B=torch.tensor([int(e.positions_T[0]) + 1 for e in episodes], device=device),
         rows_N=torch.from_numpy(np.repeat(np.arange(len(episodes)), steps_B)).to(device),
         columns_N=_joined([episode.positions_T for episode in episodes], device),
         actions_N=_joined([episode.actions_T for episode in episodes], device),
@@ -66,14 +70,19 @@ def _joined(arrays: Sequence[npt.NDArray[np.int32]], device: torch.device) -> Te
     return torch.from_numpy(np.concatenate(arrays).astype(np.int64)).to(device)
 
 
-def evaluate(model: ActorCritic, batch: Batch) -> Evaluation:
+def read(model: AgentModel, batch: Batch) -> States:
+    """All states in one forward pass."""
+    return model.read(batch.tokens_BT, batch.prompts_B, batch.rows_N, batch.columns_N)
+
+
+def evaluate(model: AgentModel, batch: Batch) -> Evaluation:
     """Log-probabilities, entropies and values of all states in one forward pass."""
-    hidden_ND = model.hidden(batch.tokens_BT, batch.rows_N, batch.columns_N)
-    log_probs_NA = masked_log_softmax(model.logits(hidden_ND), batch.legal_NA)
+    states = read(model, batch)
+    log_probs_NA = masked_log_softmax(model.logits(states), batch.legal_NA)
     return Evaluation(
         log_probs=take(log_probs_NA, batch.actions_N),
         entropies=entropy(log_probs_NA),
-        values=model.values(hidden_ND),
+        values=model.values(states),
     )
 
 
@@ -121,3 +130,15 @@ def _even_groups(
         if all(len(g) == 1 or lengths[g[-1]] * len(g) <= max_tokens for g in groups):
             return [episodes[g] for g in groups]
     return [episodes[i : i + 1] for i in range(len(episodes))]
+
+
+def microbatches(episodes: Sequence[Episode], max_tokens: int | None) -> list[npt.NDArray[np.intp]]:
+    """Places of all episodes, in groups of at most `max_tokens` padded tokens; None for one group.
+
+    An episode longer than that has a group for itself.
+    """
+    if max_tokens is None:
+        return [np.arange(len(episodes))]
+    lengths_E = np.array([len(episode.tokens_L) for episode in episodes])
+    order_E = np.argsort(lengths_E, kind="stable")
+    return _even_groups(order_E, lengths_E[order_E], max_tokens)

@@ -31,12 +31,15 @@ class Contract:
         pad_token_id: fills an observation behind its prefix.
         vocab_size: token ids are below it.
         max_tokens: length of an observation.
+        action_positions: the position in the prefix that each action points at, -1 for none; None
+            where actions do not point.
     """
 
     action_tokens: tuple[int, ...]
     pad_token_id: int
     vocab_size: int
     max_tokens: int
+    action_positions: tuple[int, ...] | None = None
 
     @property
     def n_actions(self) -> int:
@@ -95,11 +98,20 @@ def read_contract(env: VectorEnv[Any, Any, Any]) -> Contract:
             f"action_tokens go from {action_tokens.min()} to {action_tokens.max()}; expected token "
             f"ids from 0 to {vocab_size - 1}, as in the observation space"
         )
+    positions = attribute(env, "action_positions", None)
+    if positions is not None and (
+        np.shape(positions) != action_tokens.shape or np.max(positions) >= space.shape[0]
+    ):
+        raise ContractError(
+            f"action_positions has shape {np.shape(positions)} and goes up to {np.max(positions)}; "
+            f"expected one position below {space.shape[0]} (or -1) for each action"
+        )
     return Contract(
         action_tokens=tuple(map(int, action_tokens)),
         pad_token_id=pad_token_id,
         vocab_size=vocab_size,
         max_tokens=space.shape[0],
+        action_positions=None if positions is None else tuple(map(int, positions)),
     )
 
 
@@ -120,13 +132,22 @@ def check_same_contract(actual: Contract, expected: Contract) -> None:
             f"the environment has {actual.n_actions} action_tokens, but the agent was made for "
             f"{expected.n_actions}"
         )
-    pairs = enumerate(zip(actual.action_tokens, expected.action_tokens, strict=True))
-    for action, (token, made_for) in pairs:
-        if token != made_for:
+    for name in ("action_tokens", "action_positions"):
+        ours, theirs = getattr(actual, name), getattr(expected, name)
+        if ours == theirs:
+            continue
+        if ours is None or theirs is None:
+            has, had = ("has no", "some") if ours is None else ("has", "none")
             raise AgentError(
-                f"the environment's action_tokens[{action}] is {token}, but the agent was made "
-                f"for {made_for}"
+                f"the environment {has} {name}, but the agent was made for one with {had}"
             )
+        action = next(
+            a for a, (new, old) in enumerate(zip(ours, theirs, strict=True)) if new != old
+        )
+        raise AgentError(
+            f"the environment's {name}[{action}] is {ours[action]}, but the agent was made "
+            f"for {theirs[action]}"
+        )
 
 
 def make_env(

@@ -180,3 +180,19 @@ def examples_in_order(count: int, available: int) -> Ints:
     array([0, 3, 6])
     """
     return np.arange(count, dtype=np.int64) * available // count
+
+
+def arrays_of(episodes: Sequence[Episode]) -> dict[str, npt.NDArray[Any]]:
+    """The episodes' arrays by name and number, for a file."""
+    return {
+        f"{field.rpartition('_')[0]}_{number}": getattr(episode, field)
+        for number, episode in enumerate(episodes)
+        for field in (
+            "tokens_L",
+            "positions_T",
+            "actions_T",
+            "rewards_T",
+            "log_probs_T",
+            "values_T",
+        )
+    }

@@ -1,4 +1,4 @@
-"""Playing: whole episodes of an actor-critic, and given examples of any chooser of actions.
+"""Playing: whole episodes of an agent, and given examples of any chooser of actions.
 
 Shapes: S slots, L tokens of an observation, A actions.
 """
@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from gymnasium.vector import VectorEnv
-from torch import Tensor
 
+from agents.acting import Actor, Observations
 from agents.environment import (
     Contract,
     Ints,
@@ -31,80 +31,6 @@ from agents.episodes import (
     pack,
     total_steps,
 )
-from agents.models.actor_critic import ActorCritic, Decision
-from agents.models.distribution import masked_log_softmax, sample, take
-from agents.models.prefix_cache import PrefixCache
-
-Observations = npt.NDArray[np.integer]
-
-
-class Actor:
-    """Chooses actions in all slots with a cached model.
-
-    Args:
-        model: the actor-critic.
-        num_slots: slots of the vector environment.
-    """
-
-    def __init__(self, model: ActorCritic, num_slots: int) -> None:
-        """Start with an empty cache."""
-        self.model = model
-        self.cache = PrefixCache(model, num_slots)
-        self._head_version: int | None = None
-        self._head: tuple[Tensor, Tensor | None] | None = None
-
-    @torch.inference_mode()
-    def act(
-        self,
-        observations_SL: Observations,
-        lengths_S: Ints,
-        legal_SA: Mask | None,
-        generator: torch.Generator | None,
-    ) -> Decision:
-        """Draw an action in every slot, or take the likeliest where there is no generator.
-
-        Raises:
-            ValueError: no action is legal in some slot.
-            FloatingPointError: the model gives no finite probabilities.
-        """
-        legal = legal_tensor(legal_SA, self.model.device)
-        hidden_SD = self.cache.hidden(observations_SL, lengths_S)
-        if self._head_version != self.cache.weights_version:
-            self._head_version = self.cache.weights_version
-            self._head = self.model.policy_head()
-        log_probs_SA = masked_log_softmax(self.model.logits(hidden_SD, self._head), legal)
-        if not log_probs_SA.amax(dim=-1).isfinite().all():
-            raise FloatingPointError("the policy's probabilities are not finite")
-        if generator is None:
-            actions_S = log_probs_SA.argmax(dim=-1)
-        else:
-            actions_S = sample(log_probs_SA, generator)
-        return Decision(actions_S, take(log_probs_SA, actions_S), self.model.values(hidden_SD))
-
-    @torch.inference_mode()
-    def value(self, observation_L: Observations, length: int) -> float:
-        """Value of one prefix, without the cache."""
-        tokens_1L = torch.from_numpy(observation_L[None, :length].astype(np.int64))
-        hidden_1D = self.model.hidden(
-            tokens_1L.to(self.model.device), torch.tensor([0]), torch.tensor([length - 1])
-        )
-        return float(self.model.values(hidden_1D))
-
-
-def legal_tensor(legal_NA: Mask | None, device: torch.device) -> Tensor | None:
-    """The legal actions as a tensor.
-
-    Raises:
-        ValueError: no action is legal in some row.
-    """
-    if legal_NA is None:
-        return None
-    stuck_N = np.flatnonzero(~legal_NA.any(axis=1))
-    if stuck_N.size:
-        raise ValueError(
-            f"no action is legal in row {stuck_N[0]}: a state that is not final must have one"
-        )
-    return torch.from_numpy(legal_NA).to(device)
 
 
 class Collector:
@@ -120,25 +46,26 @@ class Collector:
     Args:
         env: a vector environment with autoreset mode SAME_STEP.
         contract: its constants.
-        model: who acts.
+        actor: who acts.
 
     Attributes:
         observations_SL: what the next actions are chosen on.
+        fresh: whether nothing was begun yet.
     """
 
-    def __init__(
-        self, env: VectorEnv[Any, Any, Any], contract: Contract, model: ActorCritic
-    ) -> None:
+    def __init__(self, env: VectorEnv[Any, Any, Any], contract: Contract, actor: Actor) -> None:
         """Nothing is played before `restart`."""
         self.env = env
         self.contract = contract
-        self.actor = Actor(model, env.num_envs)
+        self.actor = actor
         self._log = StepLog(env.num_envs)
         self.observations_SL: Observations = np.zeros((env.num_envs, 1), np.int64)
         self._legal_SA: Mask | None = None
+        self.fresh = True
 
     def restart(self, seed: int) -> None:
         """Begin a new episode in every slot."""
+        self.fresh = False
         self.observations_SL, info = self.env.reset(seed=seed)
         self._legal_SA = legal_actions(info)
         self._log.restart()
@@ -187,15 +114,21 @@ class Collector:
         finished = []
         for slot in map(int, np.flatnonzero(terminated_S | truncated_S)):
             final_L = info["final_obs"][slot]
-            bootstrap = 0.0 if terminated_S[slot] else self._value_of(final_L)
-            metrics = final_metrics(info, slot)
-            episode = make_episode(self._log.cut(slot), final_L, bootstrap, metrics)
+            fields, metrics = self._log.cut(slot), final_metrics(info, slot)
+            prompt = int(fields["positions"][0]) + 1
+            bootstrap = 0.0 if terminated_S[slot] else self._value_of(final_L, prompt, slot, info)
+            episode = make_episode(fields, final_L, bootstrap, metrics)
             finished.append((slot, episode))
         return finished
 
-    def _value_of(self, observation_L: Observations) -> float:
+    def _value_of(
+        self, observation_L: Observations, prompt: int, slot: int, info: dict[str, Any]
+    ) -> float:
+        """Value of a state in which an episode was truncated."""
         length = prefix_lengths(observation_L[None], self.contract.pad_token_id)[0]
-        return self.actor.value(observation_L, int(length))
+        legal_SA = legal_actions(info.get("final_info", {}))
+        legal_1A = None if legal_SA is None else legal_SA[slot : slot + 1]
+        return float(self.actor.decide(observation_L, int(length), prompt, legal_1A).values)
 
 
 class Choose(NamedTuple):

@@ -25,8 +25,8 @@ from agents.checkpoint import INDEX, write_atomically
 from agents.environment import Contract, make_env, proposes
 from agents.errors import AgentError, TrainingDiverged
 from agents.evaluation import Interval, Predictor, Result, evaluate
-from agents.models.actor_critic import ActorCritic
-from agents.models.backbone import PRESETS, check_not_misspelt
+from agents.models.loading import PRESETS, check_not_misspelt
+from agents.models.model import AgentModel
 from agents.ppo import PPO, PPOConfig
 from agents.report import Point, save_curve, save_results, table
 from agents.run_log import keep_lines
@@ -283,7 +283,7 @@ def train_ppo(settings: TrainPPO) -> None:
     ladder = Ladder(settings)
     begin(settings, settings.resume)
     began = time.perf_counter()
-    model: str | ActorCritic = settings.model
+    model: str | AgentModel = settings.model
     cloned = 0.0
     if settings.clone_episodes:
         folder = settings.out / "clone"

@@ -17,7 +17,6 @@ from transformers import GenerationConfig
 
 from agents.episodes import total_steps
 from agents.ppo import PPO, PPOConfig
-from agents.rollout import Collector
 from benchmarks.environments import FixedLengthQA
 from benchmarks.measuring import Measurement, beside
 from textenvs.rewards import Reward
@@ -31,7 +30,7 @@ def make_agent(answer_tokens: int, reward: Reward = "terminal") -> PPO:
     """PPO with the tiny model and one pass over its episodes, on questions of fixed lengths."""
     task = FixedLengthQA(PROMPT_TOKENS, answer_tokens, count=SLOTS)
     envs = TextVectorEnv(task, num_envs=SLOTS, reward=reward)
-    config = PPOConfig(num_envs=SLOTS, epochs=1, target_kl=None, linear_schedule=False)
+    config = PPOConfig(num_envs=SLOTS, epochs=1, target_kl=None, learning_rate_schedule="constant")
     return PPO(envs, config, model="tiny", device="cpu")
 
 
@@ -44,7 +43,7 @@ def acting_beside_generate(answer_tokens: int, batches: int, rounds: int) -> Mea
         rounds: How many.
     """
     agent = make_agent(answer_tokens)
-    collector = Collector(agent.env, agent.contract, agent.model)
+    collector = agent.new_collector()
     collector.restart(seed=0)
     prompts_BT = torch.from_numpy(collector.observations_SL[:, :PROMPT_TOKENS].astype(np.int64))
     tokens = SLOTS * answer_tokens * batches
@@ -67,7 +66,7 @@ def acting_beside_generate(answer_tokens: int, batches: int, rounds: int) -> Mea
     def generate() -> float:
         start = time.perf_counter()
         for _ in range(batches):
-            answers_BT = agent.model.backbone.generate(
+            answers_BT = agent.model.backbone.lm.generate(
                 prompts_BT, attention_mask=every_BT, generation_config=sampling
             )
         rate = tokens / (time.perf_counter() - start)

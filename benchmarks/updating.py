@@ -15,7 +15,6 @@ from torch import Tensor
 from agents.batching import Batch, evaluate, make_batch
 from agents.episodes import Episode, total_steps
 from agents.ppo import PPO, Targets, advantages_and_returns, make_targets, ppo_loss
-from agents.rollout import Collector
 from benchmarks.acting import PROMPT_TOKENS, SLOTS, make_agent
 from benchmarks.measuring import Measurement, beside
 from textenvs.tasks import Episode as FinishedEpisode
@@ -43,6 +42,7 @@ def update_prefix_by_prefix(agent: PPO, episodes: Sequence[Episode]) -> None:
         columns_M = batch.columns_N[chosen_M]
         chunk = Batch(
             tokens_BT=batch.tokens_BT[batch.rows_N[chosen_M], : int(columns_M.max()) + 1],
+            prompts_B=batch.prompts_B[batch.rows_N[chosen_M]],
             rows_N=torch.arange(len(chosen_M)),
             columns_N=columns_M,
             actions_N=batch.actions_N[chosen_M],
@@ -67,7 +67,7 @@ def update_beside_prefixes(answer_tokens: int, updates: int, rounds: int) -> Mea
         ArithmeticError: The two updates have different gradients.
     """
     agent = make_agent(answer_tokens, reward=even_share)
-    collector = Collector(agent.env, agent.contract, agent.model)
+    collector = agent.new_collector()
     collector.restart(seed=0)
     episodes = collector.collect(SLOTS * answer_tokens, torch.Generator().manual_seed(0))
     states = total_steps(episodes)

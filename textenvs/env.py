@@ -25,6 +25,8 @@ class TaskFacade:
     Attributes:
         task: The task.
         action_tokens: The token id that each action appends, int32 ``(n_actions,)``.
+        action_positions: The position in the prefix that each action points at, -1 for none, int32
+            ``(n_actions,)``; None where actions do not point.
         pad_token_id: The id that fills an observation to the right of its prefix.
         eos_token_id: The id that ends an answer, where the task has answers of free tokens.
         illegal_action: ``"allow"`` or ``"raise"``.
@@ -52,6 +54,7 @@ class TaskFacade:
         self.illegal_action = illegal_action
         self.render_mode = render_mode
         self.action_tokens = self.task.action_tokens
+        self.action_positions = self.task.action_positions
         self.pad_token_id = self.task.tokenizer.pad_token_id
         self.eos_token_id = self.task.tokenizer.eos_token_id
         self._observation_space = spaces.Box(

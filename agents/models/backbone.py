@@ -1,185 +1,102 @@
-"""Causal language models to build agents on: presets, Hub ids, folders and objects.
+"""What an agent's model asks of its backbone: the hidden state of every prefix of a sequence.
 
-Weights are read from safetensors only, and no code that comes with a checkpoint is run.
+Shapes: B sequences, T tokens, S slots, R of them, Q new tokens, D hidden size.
 """
 
 from __future__ import annotations
 
-import difflib
-import logging
-from collections.abc import Callable
+from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
-import torch
-from huggingface_hub.errors import StrictDataclassError
-from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, PreTrainedModel
-from transformers.configuration_utils import PretrainedConfig
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor, nn
 
-from agents.errors import ModelError, nearest_first
-from agents.models.copying import begin_with_copying
-
-logger = logging.getLogger(__name__)
-
-FOREIGN = ("auto_map", "attn_implementation", "experts_implementation", "quantization_config")
-"""Entries of a config that name code to run or packages to import; dropped from checkpoints."""
+Ints = npt.NDArray[np.int64]
 
 
-def _llama(layers: int, width: int, heads: int) -> Callable[[int, int], LlamaConfig]:
-    """A small Llama, which `begin_with_copying` can give its first weights."""
+class SlotCache(Protocol):
+    """What a backbone keeps of every slot's prefix, so that only new tokens are read.
 
-    def config(vocab_size: int, max_tokens: int) -> LlamaConfig:
-        return LlamaConfig(
-            vocab_size=vocab_size,
-            max_position_embeddings=max_tokens,
-            hidden_size=width,
-            intermediate_size=2 * width,
-            num_hidden_layers=layers,
-            num_attention_heads=heads,
-            attention_bias=True,
-            tie_word_embeddings=True,
-            bos_token_id=None,
-            eos_token_id=None,
-            pad_token_id=None,
-        )
-
-    return config
-
-
-PRESETS: dict[str, Callable[[int, int], PretrainedConfig]] = {
-    "tiny": _llama(layers=2, width=128, heads=4),
-    "small": _llama(layers=4, width=256, heads=8),
-}
-"""Models built from a config for an environment's vocab_size and max_tokens: name -> config."""
-
-
-def load_backbone(
-    model: str | Path | PreTrainedModel, vocab_size: int, max_tokens: int, seed: int
-) -> PreTrainedModel:
-    """A causal LM that can read every token and every prefix of an environment.
-
-    Args:
-        model: a preset, a folder or Hub id with safetensors weights, or a model object (which is
-            used as it is, not copied).
-        vocab_size: the environment's; missing embedding rows are added, and this is said once.
-        max_tokens: the environment's longest prefix.
-        seed: of new weights.
-
-    Raises:
-        ModelError: there is no such model, it is no causal LM, or it cannot read `max_tokens`.
+    Columns count the tokens of a prefix. Tokens are given on the CPU; hidden states come back on
+    the backbone's device.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        if isinstance(model, PreTrainedModel):
-            backbone = model
-        elif model in PRESETS:
-            config = PRESETS[str(model)](vocab_size, max_tokens)
-            backbone = AutoModelForCausalLM.from_config(config)
-            begin_with_copying(backbone)
-        else:
-            check_not_misspelt(model)
-            backbone = _from_pretrained(model)
-        check_can_read(backbone, max_tokens)
-        _grow_embedding(backbone, vocab_size)
-    return backbone
+
+    def reserve(self, columns: int) -> None:
+        """Make room for prefixes of so many tokens, and keep what is there."""
+
+    def begin(self, slots_R: Ints, tokens_RT: Ints, lengths_R: Ints, prompts_R: Ints) -> Tensor:
+        """Read whole prefixes into some slots; the hidden state of each token, (R, T, D).
+
+        Args:
+            slots_R: which slots.
+            tokens_RT: their prefixes, padded on the right.
+            lengths_R: tokens of each prefix.
+            prompts_R: how many of them are its prompt.
+        """
+
+    def extend(self, tokens_SQ: Ints, starts_S: Ints, counts_S: Ints) -> Tensor:
+        """Append tokens in every slot; their hidden states, (S, Q, D).
+
+        Args:
+            tokens_SQ: new tokens, padded on the right.
+            starts_S: position of the first of them, that is, how much of the slot is kept. What
+                lies behind is forgotten.
+            counts_S: how many are new; 0 leaves the slot as it is, and its row of the result
+                without meaning.
+        """
+
+    def store(self, slot: int, length: int) -> tuple[Tensor, ...]:
+        """A copy of what is kept of a slot's first `length` tokens, all of them its prompt."""
+
+    def restore(self, slots_R: Ints, stored: list[tuple[Tensor, ...]]) -> None:
+        """Put what `store` gave into slots, which then begin as if they had read it."""
 
 
-def backbone_from_config(config: dict[str, object]) -> PreTrainedModel:
-    """An untrained model of the architecture that a checkpoint's JSON names; runs no foreign code.
+class Backbone(nn.Module, ABC):
+    """Reads sequences of tokens. The state after a token is the prefix that ends with it.
 
-    Raises:
-        ModelError: transformers knows no such causal LM, or cannot build it from these numbers.
+    An episode's prefix is its prompt and what was appended since. Every backbone gives all states
+    of an episode in one pass: the hidden state of a state depends on no later token. Within the
+    prompt, which is there from the first state on, it may look both ways.
+
+    Attributes:
+        kind: names the class in a checkpoint.
+        width: D, the size of a hidden state.
     """
-    safe = _without_foreign(config)
-    try:
-        parsed = AutoConfig.for_model(**safe)
-        return AutoModelForCausalLM.from_config(parsed, trust_remote_code=False)
-    except (
-        ArithmeticError,
-        AssertionError,
-        AttributeError,
-        ImportError,
-        LookupError,
-        RuntimeError,
-        StrictDataclassError,
-        TypeError,
-        ValueError,
-    ) as error:
-        raise ModelError(f"cannot build a causal LM from the config {safe}: {error}") from error
 
+    kind: ClassVar[str]
+    width: int
 
-def _without_foreign(value: Any) -> Any:
-    """JSON without the entries that `FOREIGN` and private names stand for, at any depth."""
-    if isinstance(value, dict):
-        return {
-            key: _without_foreign(each)
-            for key, each in value.items()
-            if key not in FOREIGN and not key.startswith("_")
-        }
-    return [_without_foreign(each) for each in value] if isinstance(value, list) else value
+    @abstractmethod
+    def forward(self, tokens_BT: Tensor, prompts_B: Tensor) -> Tensor:
+        """The hidden states of all tokens, (B, T, D).
 
+        At the prompt's last token and behind it they are those of the states; before that, of the
+        prompt's own tokens, for heads that point at them.
 
-def check_not_misspelt(model: str | Path) -> None:
-    """Look no further for a name that is nearly a preset's and is no folder.
+        Args:
+            tokens_BT: prefixes, padded on the right by any token.
+            prompts_B: how many tokens of each are its prompt, at least 1.
+        """
 
-    Raises:
-        ModelError: it is one, such as "tinny".
-    """
-    name = str(model)
-    if name not in PRESETS and not Path(name).exists():
-        close = difflib.get_close_matches(name, PRESETS, n=1, cutoff=0.7)
-        if close:
-            raise ModelError(
-                f"no model {name!r}: expected a preset ({nearest_first(name, PRESETS)}), a folder "
-                f"or a Hub id; did you mean {close[0]!r}? A Hub id so close to it needs its owner: "
-                f"OWNER/{name}"
-            )
+    @abstractmethod
+    def slots(self, num_slots: int) -> SlotCache:
+        """An empty cache for acting in so many slots; it is dropped when the weights change."""
 
+    @abstractmethod
+    def output_embeddings(self) -> nn.Module:
+        """The language-model head: `weight` (vocabulary, D), and `bias` or None."""
 
-def _from_pretrained(name: str | Path) -> PreTrainedModel:
-    try:
-        return AutoModelForCausalLM.from_pretrained(
-            name, use_safetensors=True, trust_remote_code=False, dtype=torch.float32
-        )
-    except (OSError, ValueError, KeyError) as error:
-        raise ModelError(
-            f"no model {str(name)!r}: expected a preset ({nearest_first(str(name), PRESETS)}), "
-            "a folder or a Hub id of a causal LM with safetensors weights, or a model object. "
-            f"transformers says: {error}"
-        ) from error
+    @abstractmethod
+    def config_json(self) -> dict[str, Any]:
+        """What `kind` needs to build the same architecture again, for a checkpoint."""
 
+    @abstractmethod
+    def save_pretrained(self, folder: Path) -> None:
+        """Write a folder that transformers loads and generates with.
 
-def check_can_read(backbone: PreTrainedModel, max_tokens: int) -> None:
-    """Check that a backbone has heads to read and positions for `max_tokens`.
-
-    Raises:
-        ModelError: it has not.
-    """
-    if backbone.get_output_embeddings() is None or backbone.base_model is backbone:
-        raise ModelError(
-            f"{type(backbone).__name__} has no language-model head over a trunk; "
-            "expected a causal LM such as GPT2LMHeadModel or LlamaForCausalLM"
-        )
-    for field, meaning in (
-        ("max_position_embeddings", "positions"),
-        ("sliding_window", "tokens of attention"),
-    ):
-        limit = getattr(backbone.config, field, None)
-        if isinstance(limit, int) and limit < max_tokens:
-            raise ModelError(
-                f"{type(backbone).__name__} has {limit} {meaning}, but the environment's prefixes "
-                f"have up to {max_tokens} tokens: use a model with a longer context, or make the "
-                "environment with smaller max_prompt_tokens and max_new_tokens"
-            )
-
-
-def _grow_embedding(backbone: PreTrainedModel, vocab_size: int) -> None:
-    rows = backbone.get_input_embeddings().weight.shape[0]
-    if vocab_size > rows:
-        logger.warning(
-            "the environment has %d tokens and the model %d: %d new embedding rows were added",
-            vocab_size,
-            rows,
-            vocab_size - rows,
-        )
-        backbone.resize_token_embeddings(vocab_size, mean_resizing=False)
+        Raises:
+            ModelError: this is no architecture of transformers.
+        """

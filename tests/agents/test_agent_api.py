@@ -16,6 +16,7 @@ from transformers import BertConfig, BertModel, GPT2Config, GPT2LMHeadModel
 from agents import PPO, AgentError, ContractError, ModelError, PPOConfig
 from agents.behaviour_cloning import BCConfig
 from agents.environment import make_env
+from agents.models.heads import States
 
 OPTIONS = {"answers": 3, "masked": True}
 CONFIG = PPOConfig(num_envs=4, steps=16)
@@ -73,9 +74,9 @@ def test_predict_refuses_what_does_not_fit() -> None:
 def test_an_action_appends_its_token_not_its_number() -> None:
     agent = make_agent()
     hidden_ND = torch.randn(2, 128)
-    head = agent.model.backbone.get_output_embeddings().weight
+    head = agent.model.backbone.lm.get_output_embeddings().weight
     expected_NA = hidden_ND @ head[list(agent.contract.action_tokens)].T
-    torch.testing.assert_close(agent.model.logits(hidden_ND), expected_NA)
+    torch.testing.assert_close(agent.model.logits(States(hidden_ND)), expected_NA)
 
 
 def test_an_unknown_model_is_named_with_the_nearest_preset(tmp_path: Path) -> None:
@@ -95,7 +96,7 @@ def gpt2(**changes: int) -> GPT2LMHeadModel:
 def test_a_folder_with_safetensors_is_a_model(tmp_path: Path) -> None:
     gpt2().save_pretrained(tmp_path)
     agent = PPO("OneSkill-v0", CONFIG, model=str(tmp_path), env_kwargs=OPTIONS)
-    assert type(agent.model.backbone) is GPT2LMHeadModel
+    assert type(agent.model.backbone.lm) is GPT2LMHeadModel
     agent.learn(16, progress_bar=False)
 
 
@@ -110,13 +111,13 @@ def test_pickled_weights_are_refused(tmp_path: Path) -> None:
 def test_a_model_with_too_small_a_vocabulary_grows(caplog: pytest.LogCaptureFixture) -> None:
     agent = PPO("OneSkill-v0", CONFIG, model=gpt2(vocab_size=5), env_kwargs=OPTIONS)
     assert "6 new embedding rows were added" in caplog.text
-    assert agent.model.backbone.get_input_embeddings().weight.shape[0] == 11
+    assert agent.model.backbone.lm.get_input_embeddings().weight.shape[0] == 11
     agent.learn(16, progress_bar=False)
 
 
 def test_a_model_with_a_larger_vocabulary_is_used_as_it_is() -> None:
     agent = PPO("OneSkill-v0", CONFIG, model=gpt2(vocab_size=50), env_kwargs=OPTIONS)
-    assert agent.model.backbone.get_input_embeddings().weight.shape[0] == 50
+    assert agent.model.backbone.lm.get_input_embeddings().weight.shape[0] == 50
     agent.learn(16, progress_bar=False)
 
 

@@ -14,9 +14,9 @@ import pytest
 import torch
 
 from agents import PPO, AgentError, BehaviourCloning, CheckpointError, ModelError, PPOConfig
-from agents.agent import FACTS, weights
 from agents.checkpoint import INDEX, load_checkpoint, save_checkpoint
-from agents.models.backbone import _without_foreign
+from agents.models.loading import _without_foreign
+from agents.state import FACTS, weights
 
 OPTIONS = {"answers": 2}
 CONFIG = PPOConfig(steps=16, num_envs=2, epochs=1)
@@ -204,7 +204,7 @@ def test_remote_code_in_a_backbone_config_is_ignored(tmp_path: Path) -> None:
         "quantization_config": {"quant_method": "evil"},
     }
     edit(tmp_path, backbone=backbone | foreign)
-    loaded = PPO.load(tmp_path).model.backbone
+    loaded = PPO.load(tmp_path).model.backbone.lm
     assert type(loaded).__name__ == "LlamaForCausalLM"
     assert "evil" not in str(loaded.config)
     nested = [{"text_config": foreign | {"layers": 2}}]
@@ -259,7 +259,7 @@ def test_a_missing_part_is_named(tmp_path: Path) -> None:
     trained().save(tmp_path)
     files = json.loads((tmp_path / INDEX).read_text())["files"]
     edit(tmp_path, files={"model": files["model"]})
-    with pytest.raises(CheckpointError, match="no fitting optimizer state"):
+    with pytest.raises(CheckpointError, match="no fitting training state"):
         PPO.load(tmp_path)
     edit(tmp_path, files={"optimizer": files["optimizer"]})
     with pytest.raises(CheckpointError, match="do not fit the model"):

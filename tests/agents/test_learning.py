@@ -22,7 +22,8 @@ from agents import (
     TrainingDiverged,
     evaluate,
 )
-from agents.agent import LanguageAgent, weights
+from agents.agent import LanguageAgent
+from agents.state import weights
 
 EASY = {"answers": 2, "noise": 2, "words": 5}
 TASK = {"answers": 2, "noise": 3, "words": 10, "examples": 400}
@@ -133,7 +134,7 @@ def test_a_loss_that_is_nan_stops_training_and_leaves_the_checkpoint(
     good = algorithm.load(tmp_path / "checkpoint")
     with torch.no_grad():
         agent.model.value_head[-1].bias.fill_(float("nan"))
-        agent.model.backbone.get_output_embeddings().weight[5].fill_(float("inf"))
+        agent.model.backbone.lm.get_output_embeddings().weight[5].fill_(float("inf"))
     with pytest.raises(TrainingDiverged, match="not finite") as caught:
         agent.learn(200, progress_bar=False, run_dir=tmp_path)  # type: ignore[attr-defined]
     assert caught.value.batch_path.parent == tmp_path
@@ -152,7 +153,7 @@ def test_a_gradient_that_is_nan_is_named() -> None:
 def test_a_policy_that_is_nan_is_named() -> None:
     agent = PPO("OneSkill-v0", QUICK, env_kwargs=TASK)
     with torch.no_grad():
-        agent.model.backbone.get_output_embeddings().weight.fill_(float("nan"))
+        agent.model.backbone.lm.get_output_embeddings().weight.fill_(float("nan"))
     with pytest.raises(TrainingDiverged, match="step 0: the policy is not finite") as caught:
         agent.learn(100, progress_bar=False)
     with np.load(caught.value.batch_path) as batch:

@@ -16,7 +16,8 @@ from transformers import (
     Qwen3Config,
 )
 
-from agents.models.actor_critic import ActorCritic
+from agents.models.causal import CausalBackbone
+from agents.models.model import AgentModel
 from agents.models.prefix_cache import PrefixCache
 
 VOCAB, MAX_TOKENS = 50, 48
@@ -37,34 +38,35 @@ CONFIGS: dict[str, PretrainedConfig] = {
 }
 
 
-def make_model(name: str) -> ActorCritic:
+def make_model(name: str) -> AgentModel:
     torch.manual_seed(0)
     config = CONFIGS[name]
     config.bos_token_id = config.eos_token_id = config.pad_token_id = None
-    return ActorCritic(AutoModelForCausalLM.from_config(config), torch.arange(5, 15))
+    return AgentModel(CausalBackbone(AutoModelForCausalLM.from_config(config)), tuple(range(5, 15)))
 
 
-def uncached(model: ActorCritic, tokens_SL: np.ndarray, lengths_S: np.ndarray) -> torch.Tensor:
+def uncached(model: AgentModel, tokens_SL: np.ndarray, lengths_S: np.ndarray) -> torch.Tensor:
     with torch.inference_mode():
         rows = [
-            model.hidden(
+            model.read(
                 torch.from_numpy(tokens_SL[slot : slot + 1, :length].astype(np.int64)),
+                torch.tensor([1]),
                 torch.tensor([0]),
                 torch.tensor([length - 1]),
-            )
+            ).hidden_ND
             for slot, length in enumerate(lengths_S)
         ]
     return torch.cat(rows)
 
 
-def play(model: ActorCritic, rng: np.random.Generator, slots: int, steps: int) -> None:
+def play(model: AgentModel, rng: np.random.Generator, slots: int, steps: int) -> None:
     """Random prompts, ragged appends, resets and repeats, checked at each step."""
     cache = PrefixCache(model, slots)
     tokens_SL = rng.integers(1, VOCAB, size=(slots, MAX_TOKENS)).astype(np.int32)
     lengths_S = rng.integers(1, 20, size=slots)
     for _ in range(steps):
         shown_SL = np.where(np.arange(MAX_TOKENS) < lengths_S[:, None], tokens_SL, 0)
-        hidden_SD = cache.hidden(shown_SL, lengths_S)
+        hidden_SD = cache.states(shown_SL, lengths_S).hidden_ND
         torch.testing.assert_close(
             hidden_SD, uncached(model, shown_SL, lengths_S), atol=2e-5, rtol=1e-4
         )
@@ -95,14 +97,14 @@ def test_a_change_of_weights_drops_the_cache(fused: bool) -> None:
     cache = PrefixCache(model, 2)
     tokens_SL = np.random.default_rng(0).integers(1, VOCAB, size=(2, MAX_TOKENS))
     lengths_S = np.array([7, 9])
-    before = cache.hidden(tokens_SL, lengths_S).clone()
+    before = cache.states(tokens_SL, lengths_S).hidden_ND.clone()
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.1, fused=fused)
     optimizer.register_step_post_hook(lambda *_: model.note_change())
-    model.hidden(
-        torch.ones(1, 3, dtype=torch.long), torch.tensor([0]), torch.tensor([2])
-    ).sum().backward()
+    model.read(
+        torch.ones(1, 3, dtype=torch.long), *(torch.tensor([i]) for i in (1, 0, 2))
+    ).hidden_ND.sum().backward()
     optimizer.step()
-    after = cache.hidden(tokens_SL, lengths_S + 1)
+    after = cache.states(tokens_SL, lengths_S + 1).hidden_ND
     assert not torch.allclose(before, after)
     torch.testing.assert_close(
         after, uncached(model, tokens_SL, lengths_S + 1), atol=2e-5, rtol=1e-4
@@ -115,6 +117,6 @@ def test_padding_changes_no_hidden_state() -> None:
     rows, columns = torch.zeros(9, dtype=torch.long), torch.arange(9)
     padded_1T = torch.cat([tokens_1T, torch.full((1, 20), 3)], dim=1)
     with torch.inference_mode():
-        short = model.hidden(tokens_1T, rows, columns)
-        long = model.hidden(padded_1T, rows, columns)
+        short = model.read(tokens_1T, torch.tensor([1]), rows, columns).hidden_ND
+        long = model.read(padded_1T, torch.tensor([1]), rows, columns).hidden_ND
     torch.testing.assert_close(short, long, atol=2e-6, rtol=1e-5)

@@ -14,13 +14,13 @@ from agents.batching import evaluate, make_batch, minibatches
 from agents.environment import make_env, prefix_lengths, read_contract
 from agents.episodes import Episode, StepLog, total_steps, unpack
 from agents.ppo import advantages_and_returns, make_targets, ppo_loss
-from agents.rollout import Choose, Collector, play_examples
+from agents.rollout import Choose, play_examples
 
 OPTIONS = {"answers": 3, "masked": True, "appends": 2}
 
 
 def collect(agent: PPO, steps: int, finish: bool = False, seed: int = 0) -> list[Episode]:
-    collector = Collector(agent.env, agent.contract, agent.model)
+    collector = agent.new_collector()
     collector.restart(seed)
     return collector.collect(steps, torch.Generator().manual_seed(seed), finish)
 
@@ -76,7 +76,7 @@ def test_the_ratio_is_1_before_the_first_step(options: dict[str, object]) -> Non
 
 def test_running_episodes_carry_on_and_none_is_lost() -> None:
     agent = small_agent(fewest=1)
-    collector = Collector(agent.env, agent.contract, agent.model)
+    collector = agent.new_collector()
     collector.restart(0)
     generator = torch.Generator().manual_seed(0)
     pieces = [e for _ in range(6) for e in collector.collect(10, generator)]
@@ -88,7 +88,7 @@ def test_running_episodes_carry_on_and_none_is_lost() -> None:
 
 def test_finishing_adds_the_episodes_that_were_running() -> None:
     agent = small_agent(fewest=1)
-    collector = Collector(agent.env, agent.contract, agent.model)
+    collector = agent.new_collector()
     collector.restart(0)
     cut = collector.collect(14, torch.Generator().manual_seed(0))
     running = int(collector._log.running_S.sum())

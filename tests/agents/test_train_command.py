@@ -81,7 +81,7 @@ def test_a_run_that_was_killed_elsewhere_resumes_to_the_same_scores(
     train_ppo(ppo_run(whole, clone_epochs=2))
     with monkeypatch.context() as patch:
         if moment == "clone":
-            killed_before(patch, BehaviourCloning, "_epoch", call=2)
+            killed_before(patch, BehaviourCloning, "iterate", call=2)
         elif moment == "cloned":
             killed_before(patch, PPO, "learn", call=1)
         else:

@@ -61,6 +61,8 @@ class Task(ABC):
         extra_tokens: Names of the tokens that this task adds beyond the tokenizer's vocabulary
             (labels, pointers); the first has the id ``tokenizer.vocab_size``.
         action_tokens: The token that each action appends, int32 ``(A,)``.
+        action_positions: The position in the prefix that each action points at, -1 for none, int32
+            ``(A,)``; None where actions do not point.
         max_tokens: Length of an observation: the longest prompt plus everything appended to it.
         max_steps: The most actions that an episode can take.
         constrained: Whether some actions are illegal in some states.
@@ -76,6 +78,7 @@ class Task(ABC):
     examples: Sequence[Any]
     extra_tokens: tuple[str, ...] = ()
     action_tokens: NDArray[np.int32]
+    action_positions: NDArray[np.int32] | None = None
     max_tokens: int
     max_steps: int
     constrained: bool

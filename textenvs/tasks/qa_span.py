@@ -28,7 +28,8 @@ class QASpanTask(PassageTask):
 
     ## Action space
     ``Discrete(n)``: action ``a`` is position ``a`` of the passage, counted in tokens from 0. It
-    appends a pointer token of its own, beyond the tokenizer's vocabulary. Legal are the positions
+    appends a pointer token of its own, beyond the tokenizer's vocabulary; what it points at stands
+    at ``env.unwrapped.action_positions[a]`` of the prefix. Legal are the positions
     that the passage has; for the last token those not before the first. A pointer outside the
     passage, or a last before the first, answers nothing. Where the data has questions without an
     answer, one more action, the last, answers just that.
@@ -79,6 +80,9 @@ class QASpanTask(PassageTask):
         )
         first = self.tokenizer.vocab_size
         self.action_tokens = np.arange(first, first + len(self.extra_tokens), dtype=np.int32)
+        # The passage is the beginning of the prefix.
+        self.action_positions = np.arange(len(self.extra_tokens), dtype=np.int32)
+        self.action_positions[self.num_positions :] = -1
 
     @property
     def _longest_answer(self) -> int:

@@ -1,0 +1,199 @@
+"""Heads on a backbone's hidden states: scores of the actions, values, action values.
+
+Shapes: N states, R sequences or slots, P positions, A actions, K heads, D hidden size.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+SCALE_OF_Q = 0.1
+"""Action values begin as the policy's scores times this: rewards are in [0, 1], scores in nats."""
+
+
+class States(NamedTuple):
+    """What heads read.
+
+    Attributes:
+        hidden_ND: hidden states of the states' last tokens.
+        memory_RPD: hidden states of the first tokens of each sequence, which a pointer points at;
+            None where no head does.
+        rows_N: the sequence of each state; None where state n is that of sequence n.
+    """
+
+    hidden_ND: Tensor
+    memory_RPD: Tensor | None = None
+    rows_N: Tensor | None = None
+
+
+Scores = Callable[[States], Tensor]
+
+
+class ActionHead(nn.Module):
+    """Gives every action a score, (N, A)."""
+
+    def forward(self, states: States) -> Tensor:
+        """Unnormalised scores of the actions, (N, A)."""
+        return self.prepared()(states)
+
+    def prepared(self) -> Scores:
+        """The scores as a function that may keep what depends on the weights alone."""
+        raise NotImplementedError
+
+
+def vocabulary(embeddings: nn.Module) -> int:
+    """How many tokens a language-model head scores."""
+    weight = embeddings.weight
+    assert isinstance(weight, Tensor)
+    return len(weight)
+
+
+class LMHead(ActionHead):
+    """The language-model head at the rows of the action tokens.
+
+    A pretrained model so starts as the policy that it is.
+
+    Args:
+        embeddings: gives the head: weight (vocabulary, D), and bias or None.
+        action_tokens_A: the token of each action.
+    """
+
+    action_tokens: Tensor
+
+    def __init__(self, embeddings: Callable[[], nn.Module], action_tokens_A: Tensor) -> None:
+        """Refer to the head, which belongs to the backbone."""
+        super().__init__()
+        self._embeddings = embeddings
+        self.register_buffer("action_tokens", action_tokens_A, persistent=False)
+        rows = vocabulary(embeddings())
+        self._all_tokens = torch.equal(action_tokens_A, torch.arange(rows))
+
+    def rows(self) -> tuple[Tensor, Tensor | None]:
+        """Weight (A, D) and bias (A,) or None."""
+        head = self._embeddings()
+        weight, bias = head.weight, getattr(head, "bias", None)
+        assert isinstance(weight, Tensor)
+        if self._all_tokens:
+            return weight, bias
+        return weight[self.action_tokens], None if bias is None else bias[self.action_tokens]
+
+    def prepared(self) -> Scores:
+        """Gathers the rows once."""
+        weight, bias = self.rows()
+        return lambda states: F.linear(states.hidden_ND, weight, bias)
+
+
+class LinearHead(ActionHead):
+    """A row of weights and a bias an action."""
+
+    def __init__(self, weight_AD: Tensor, bias_A: Tensor | None) -> None:
+        """Begin with copies of these."""
+        super().__init__()
+        self.weight = nn.Parameter(weight_AD.detach().clone())
+        bias = weight_AD.new_zeros(len(weight_AD)) if bias_A is None else bias_A.detach().clone()
+        self.bias = nn.Parameter(bias)
+
+    def prepared(self) -> Scores:
+        """A linear map."""
+        return lambda states: F.linear(states.hidden_ND, self.weight, self.bias)
+
+
+class PointerHead(ActionHead):
+    """Scores positions of the prefix by the likeness of what stands there to what is looked for.
+
+    Vinyals et al. 2015, "Pointer Networks", with scaled products (Vaswani et al. 2017):
+    score(a) = (W_q h) . (W_k m_p(a)) / sqrt(D), h the state's hidden state and m_p that of the
+    token at position p. An action that points at nothing has a key of its own.
+
+    Args:
+        width: D.
+        action_positions_A: the position of each action, -1 for none.
+        scale: of the scores.
+    """
+
+    action_positions: Tensor
+
+    def __init__(self, width: int, action_positions_A: Tensor, scale: float = 1.0) -> None:
+        """Draw weights."""
+        super().__init__()
+        self.query = nn.Linear(width, width)
+        self.key = nn.Linear(width, width)
+        self.nothing = nn.Parameter(torch.zeros(width))
+        self.scale = scale
+        self.register_buffer("action_positions", action_positions_A, persistent=False)
+
+    def scaled_copy(self, scale: float) -> PointerHead:
+        """A head of its own that begins with this one's scores times `scale`."""
+        copy = PointerHead(self.nothing.shape[0], self.action_positions, self.scale * scale)
+        copy.load_state_dict(self.state_dict())
+        return copy
+
+    def prepared(self) -> Scores:
+        """Nothing is kept: keys depend on the states."""
+        return self._scores
+
+    def _scores(self, states: States) -> Tensor:
+        assert states.memory_RPD is not None
+        keys_RPD = self.key(states.memory_RPD)
+        reach = keys_RPD.shape[1]
+        inside_A = (self.action_positions >= 0) & (self.action_positions < reach)
+        keys_RAD = keys_RPD[:, self.action_positions.clamp(0, reach - 1)]
+        keys_RAD = torch.where(inside_A[:, None], keys_RAD, self.nothing)
+        if states.rows_N is not None:
+            keys_RAD = keys_RAD[states.rows_N]
+        query_ND1 = self.query(states.hidden_ND).unsqueeze(-1)
+        scores_NA = torch.matmul(keys_RAD, query_ND1).squeeze(-1)
+        return scores_NA * (self.scale / math.sqrt(query_ND1.shape[1]))
+
+
+class ValueHead(nn.Sequential):
+    """A small perceptron whose last layer begins at zero."""
+
+    def __init__(self, width: int) -> None:
+        """Draw weights."""
+        super().__init__(nn.Linear(width, width), nn.Tanh(), nn.Linear(width, 1))
+        for parameter in self[-1].parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(self, hidden_ND: Tensor) -> Tensor:
+        """Values in float32, (N,)."""
+        values_N1: Tensor = super().forward(hidden_ND)  # type: ignore[no-untyped-call]
+        return values_N1.squeeze(-1).float()
+
+
+class QHead(nn.Module):
+    """Action values of each state, by one head or two (twins, van Hasselt 2010).
+
+    Plain: Q(s, a) is an action head's score. Dueling (Wang et al. 2016, equation 9): Q(s, a) =
+    V(s) + A(s, a) - mean over legal a' of A(s, a').
+
+    Args:
+        scorers: an action head for each of the K heads.
+        width: D.
+        dueling: whether a value is split off.
+    """
+
+    def __init__(self, scorers: Sequence[ActionHead], width: int, dueling: bool) -> None:
+        """Put the heads together."""
+        super().__init__()
+        self.scorers = nn.ModuleList(scorers)
+        self.values = nn.ModuleList(ValueHead(width) for _ in scorers) if dueling else None
+
+    def forward(self, states: States, legal_NA: Tensor | None) -> Tensor:
+        """Action values in float32, (K, N, A); those of illegal actions have no meaning."""
+        scores_KNA = torch.stack([scorer(states).float() for scorer in self.scorers])
+        if self.values is None:
+            return scores_KNA
+        if legal_NA is None:
+            mean_KN1 = scores_KNA.mean(dim=-1, keepdim=True)
+        else:
+            counts_N1 = legal_NA.sum(dim=-1, keepdim=True)
+            mean_KN1 = (scores_KNA * legal_NA).sum(dim=-1, keepdim=True) / counts_N1
+        values_KN = torch.stack([value(states.hidden_ND) for value in self.values])
+        return values_KN.unsqueeze(-1) + scores_KNA - mean_KN1

@@ -1,0 +1,76 @@
+"""Settings that algorithms share. Each algorithm's config is one of these with its own added."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from agents.errors import AgentError
+from agents.schedules import Schedule
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """Settings of every algorithm that trains a model."""
+
+    num_envs: int = 32
+    """Slots of the vector environment."""
+    minibatch_tokens: int = 2048
+    """Padded tokens of a minibatch, prompts included."""
+    microbatch_tokens: int | None = None
+    """At most so many padded tokens in one forward pass: gradients are summed up to a minibatch.
+    None for whole minibatches."""
+    learning_rate: float = 5e-4
+    """Of AdamW, at its highest."""
+    learning_rate_schedule: Schedule = "linear"
+    """How the learning rate falls over the training: constant, linear (to 0), cosine (to 0)."""
+    warmup: float = 0.0
+    """Share of the training over which the learning rate first rises from 0."""
+    weight_decay: float = 0.0
+    """Of AdamW."""
+    max_grad_norm: float = 0.5
+    """The gradient is scaled down to this norm."""
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        self.expect_at_least_one("num_envs", "minibatch_tokens")
+        if self.microbatch_tokens is not None:
+            self.expect_at_least_one("microbatch_tokens")
+        self.expect_above_zero("learning_rate", "max_grad_norm")
+        self.expect_between(0, 1, "warmup")
+        self.expect_between(0, float("inf"), "weight_decay")
+
+    def expect_at_least_one(self, *names: str) -> None:
+        """Raise an AgentError for a count below 1."""
+        for name in names:
+            if getattr(self, name) < 1:
+                raise AgentError(f"{name} is {getattr(self, name)}; expected at least 1")
+
+    def expect_above_zero(self, *names: str) -> None:
+        """Raise an AgentError for a number that is not above 0."""
+        for name in names:
+            if not getattr(self, name) > 0:
+                raise AgentError(f"{name} is {getattr(self, name)}; expected a number above 0")
+
+    def expect_between(self, low: float, high: float, *names: str) -> None:
+        """Raise an AgentError for a number outside of a range."""
+        for name in names:
+            if not low <= getattr(self, name) <= high:
+                raise AgentError(f"{name} is {getattr(self, name)}; expected {low} to {high}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RolloutConfig(TrainingConfig):
+    """Settings of the algorithms that learn from what they play."""
+
+    steps: int = 2048
+    """Actions to collect, in whole episodes, before each update."""
+    gamma: float = 1.0
+    """Discount."""
+    checkpoint_every: int = 10
+    """Iterations between checkpoints; at each, running episodes end and new ones begin."""
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        super().__post_init__()
+        self.expect_at_least_one("steps", "checkpoint_every")
+        self.expect_between(0, 1, "gamma")
