@@ -79,6 +79,7 @@ class TextVectorEnv(TaskFacade, VectorEnv[NDArray[np.int32], NDArray[np.int64], 
         self._all = np.arange(num_envs)
         self._rngs: list[np.random.Generator | None] = [None] * num_envs
         self._seeds: list[int | None] = [None] * num_envs
+        self._drawn: dict[int, int] = {}  # by slot: the example drawn early
         self._begun = np.zeros(num_envs, np.bool_)
         self._ended = np.zeros(num_envs, np.bool_)
 
@@ -121,6 +122,7 @@ class TextVectorEnv(TaskFacade, VectorEnv[NDArray[np.int32], NDArray[np.int64], 
         for slot in slots.tolist():
             if seeds[slot] is not None:
                 self._rngs[slot], self._seeds[slot] = seeding.np_random(seeds[slot])
+                self._drawn.pop(slot, None)
         self._begin(slots, None if indices is None else indices[slots].tolist())
         if not self._begun.all():
             waiting = np.flatnonzero(~self._begun).tolist()
@@ -170,14 +172,26 @@ class TextVectorEnv(TaskFacade, VectorEnv[NDArray[np.int32], NDArray[np.int64], 
 
     def _begin(self, slots: NDArray[np.intp], indices: list[int] | None = None) -> None:
         if indices is None:
-            count, rngs = self.num_examples, self._rngs
-            indices = [
-                draw_example(rngs[slot] or self._rng(slot), count) for slot in slots.tolist()
-            ]
+            indices = [self._draw(slot) for slot in slots.tolist()]
         self._episodes.begin(slots, indices)
         self._signal.begin(slots)
         self._begun[slots] = True
         self._ended[slots] = False
+
+    def _draw(self, slot: int) -> int:
+        index = self._drawn.pop(slot, None)
+        if index is None:
+            index = draw_example(self._rngs[slot] or self._rng(slot), self.num_examples)
+        return index
+
+    def upcoming_prompt(self, slot: int) -> NDArray[np.int32]:
+        """What a slot's next episode begins with, unless a reset says otherwise, ``(length,)``.
+
+        Its example is drawn early: episodes are the same as without asking.
+        """
+        index = self._drawn[slot] = self._draw(slot)
+        row = self.task.layout.fields(self.task.row(index)[None])
+        return row["tokens"][0, : row["lengths"][0]].copy()
 
     def step(
         self, actions: NDArray[np.int64]

@@ -108,6 +108,11 @@ class BackendTokenizer:
         name: str | None = self._backend.id_to_token(int(token_id))
         return "<none>" if name is None else name
 
+    def to_json(self) -> str:
+        """The tokenizer as the `tokenizers` library reads it (`Tokenizer.from_str`)."""
+        text: str = self._backend.to_str()
+        return text
+
     def __reduce__(self) -> tuple[Callable[..., BackendTokenizer], tuple[object, ...]]:
         """Pickle as JSON and three numbers."""
         numbers = (self._pad_token_id, self._eos_token_id, self._vocab_size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib import resources
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textenvs.errors import TokenizerError
+from textenvs.tokenization.backend import import_tokenizers
 from textenvs.tokenization.base import Encoding
 
 SPACE = "▁"
@@ -150,6 +152,44 @@ class PieceTokenizer:
                 f"token id {token_id} does not exist: ids go from 0 to {self.vocab_size - 1}"
             )
         return self._tokens[token_id]
+
+    def to_json(self) -> str:
+        """The same tokenizer as the `tokenizers` library reads it (`Tokenizer.from_str`).
+
+        It differs for texts with unknown characters, whose words become one ``<unk>`` each, and
+        for texts that hold ``▁`` or the name of a special token.
+
+        Raises:
+            TokenizerError: The `tokenizers` library is missing.
+        """
+        library = import_tokenizers()
+        vocabulary = {token: i for i, token in enumerate(self._tokens)}
+        # WordPiece's matching (Wu et al. 2016) is the greedy one of this class.
+        model = library.models.WordPiece(
+            vocabulary,
+            unk_token=SPECIAL_TOKENS[UNK_ID],
+            continuing_subword_prefix="",
+            max_input_chars_per_word=sys.maxsize,
+        )
+        tokenizer = library.Tokenizer(model)
+        # What stands between tokens that are added is read by itself: each line from its start.
+        tokenizer.add_tokens([library.AddedToken("\n", normalized=False)])
+        tokenizer.add_special_tokens(list(SPECIAL_TOKENS))
+        normalizers, decoders = library.normalizers, library.decoders
+        tokenizer.normalizer = normalizers.Sequence(
+            [normalizers.Prepend(SPACE), normalizers.Replace(" ", SPACE)]
+        )
+        tokenizer.pre_tokenizer = library.pre_tokenizers.Split(SPACE, "merged_with_next")
+        tokenizer.decoder = decoders.Sequence(
+            [
+                decoders.Fuse(),
+                decoders.Replace(f"\n{SPACE}", "\n"),
+                decoders.Replace(SPACE, " "),
+                decoders.Strip(" ", 1, 0),
+            ]
+        )
+        text: str = tokenizer.to_str()
+        return text
 
     def _split(self, word: str) -> _Pieces:
         """The ids and offset steps of a word and the space before it, which are then cached."""
