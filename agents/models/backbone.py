@@ -1,17 +1,22 @@
 """What an agent's model asks of its backbone: the hidden state of every prefix of a sequence.
 
-Shapes: B sequences, T tokens, S slots, R of them, Q new tokens, D hidden size.
+Shapes: B sequences, T tokens, N states, S slots, R of them, Q new tokens, P positions, D hidden
+size.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 Ints = npt.NDArray[np.int64]
 
@@ -26,14 +31,22 @@ class SlotCache(Protocol):
     def reserve(self, columns: int) -> None:
         """Make room for prefixes of so many tokens, and keep what is there."""
 
-    def begin(self, slots_R: Ints, tokens_RT: Ints, lengths_R: Ints, prompts_R: Ints) -> Tensor:
-        """Read whole prefixes into some slots; the hidden state of each token, (R, T, D).
+    def begin(
+        self, slots_R: Ints, tokens_RT: Ints, lengths_R: Ints, prompts_R: Ints, memory: int = 0
+    ) -> tuple[Tensor, Tensor]:
+        """Read whole prefixes into some slots.
 
         Args:
-            slots_R: which slots.
+            slots_R: which slots, each once.
             tokens_RT: their prefixes, padded on the right.
             lengths_R: tokens of each prefix.
             prompts_R: how many of them are its prompt.
+            memory: how many of a prefix's first tokens heads look at.
+
+        Returns:
+            The hidden state of each prefix's last token, (R, D), and those of the first `memory`
+            tokens, or of all T where there are fewer, (R, P, D). No others need be computed;
+            `ends` takes them out of all.
         """
 
     def extend(self, tokens_SQ: Ints, starts_S: Ints, counts_S: Ints) -> Tensor:
@@ -47,11 +60,25 @@ class SlotCache(Protocol):
                 without meaning.
         """
 
-    def store(self, slot: int, length: int) -> tuple[Tensor, ...]:
-        """A copy of what is kept of a slot's first `length` tokens, all of them its prompt."""
+    def copy_from(self, source: Self, rows_R: Ints, slots_R: Ints, columns: int) -> None:
+        """Let slots begin with prompts that another cache has read.
 
-    def restore(self, slots_R: Ints, stored: list[tuple[Tensor, ...]]) -> None:
-        """Put what `store` gave into slots, which then begin as if they had read it."""
+        The slots then go on as if they had begun with these prompts themselves.
+
+        Args:
+            source: a cache of the same backbone and the same weights.
+            rows_R: its slots, each of which holds a prompt and nothing behind it; some may be the
+                same one.
+            slots_R: where the prompts go, each slot once.
+            columns: tokens of the longest of them; there is room for so many.
+        """
+
+
+def ends(hidden_RTD: Tensor, lengths_R: Ints, memory: int) -> tuple[Tensor, Tensor]:
+    """What `SlotCache.begin` returns, out of the hidden states of all tokens."""
+    last_R = torch.from_numpy(lengths_R - 1).to(hidden_RTD.device)
+    rows_R = torch.arange(len(hidden_RTD), device=hidden_RTD.device)
+    return hidden_RTD[rows_R, last_R], hidden_RTD[:, :memory]
 
 
 class Backbone(nn.Module, ABC):
@@ -80,6 +107,31 @@ class Backbone(nn.Module, ABC):
             tokens_BT: prefixes, padded on the right by any token.
             prompts_B: how many tokens of each are its prompt, at least 1.
         """
+
+    def states(
+        self,
+        tokens_BT: Tensor,
+        prompts_B: Tensor,
+        rows_N: Tensor,
+        columns_N: Tensor,
+        memory: int = 0,
+    ) -> tuple[Tensor, Tensor]:
+        """What of `forward` is asked for; a backbone may compute no more than that.
+
+        Args:
+            tokens_BT: prefixes, padded on the right by any token.
+            prompts_B: how many tokens of each are its prompt.
+            rows_N: the sequence of each state.
+            columns_N: the position of its last token.
+            memory: how many of a sequence's first tokens heads look at.
+
+        Returns:
+            The hidden state of each state's last token, (N, D), and those of the first `memory`
+            tokens of each sequence, or of all T where there are fewer, (B, P, D).
+        """
+        hidden_BTD: Tensor = self(tokens_BT, prompts_B)
+        cells_N = rows_N * tokens_BT.shape[1] + columns_N
+        return hidden_BTD.flatten(0, 1).index_select(0, cells_N), hidden_BTD[:, :memory]
 
     @abstractmethod
     def slots(self, num_slots: int) -> SlotCache:

@@ -11,8 +11,13 @@ from transformers import PreTrainedModel
 
 from agents.environment import Contract
 from agents.errors import AgentError
+from agents.models.adapters import adapted
+from agents.models.backbone import Backbone
+from agents.models.heads import LMHead
+from agents.models.layers import freeze_lowest, recompute_layers
 from agents.models.loading import load_backbone
 from agents.models.model import AgentModel, Heads
+from agents.models.model_config import ModelConfig
 
 
 def choose_device(name: str) -> torch.device:
@@ -23,9 +28,22 @@ def choose_device(name: str) -> torch.device:
 
 
 def build_model(
-    model: str | Path | PreTrainedModel | AgentModel, contract: Contract, seed: int, heads: Heads
+    model: str | Path | PreTrainedModel | Backbone | ModelConfig | AgentModel,
+    contract: Contract,
+    seed: int,
+    heads: Heads,
+    config: ModelConfig | None = None,
 ) -> AgentModel:
     """A model that fits an environment.
+
+    Args:
+        model: what to begin from: a preset, folder or Hub id, a model object or backbone (which is
+            used as it is, not copied), a config that names one of the former, or another agent's
+            model.
+        contract: the environment's constants.
+        seed: of new weights.
+        heads: which heads the algorithm needs.
+        config: how to prepare a model object, which no config can name.
 
     Raises:
         ModelError: there is no such model, or it cannot play the environment.
@@ -36,10 +54,50 @@ def build_model(
         if heads.q != "none" and (model.heads.q, model.heads.twins) != (heads.q, heads.twins):
             model.add_q_head(dataclasses.replace(model.heads, q=heads.q, twins=heads.twins))
         return model
-    backbone = load_backbone(model, contract.vocab_size, contract.max_tokens, seed)
+    if isinstance(model, ModelConfig):
+        config, model = model, model.name
+    name = str(model) if isinstance(model, (str, Path)) else type(model).__name__
+    config = dataclasses.replace(config or ModelConfig(), name=name)
+    if config.head != "auto":
+        heads = dataclasses.replace(heads, policy=config.head)
+    virtual = config.prefix_tokens if config.adapter == "prefix" else 0
+    backbone = load_backbone(model, contract.vocab_size, contract.max_tokens + virtual, seed)
+    return assemble(backbone, contract, heads, config, seed)
+
+
+def assemble(
+    backbone: Backbone, contract: Contract, heads: Heads, config: ModelConfig, seed: int = 0
+) -> AgentModel:
+    """Heads on a backbone that is prepared as configured: what trains of it, and how it runs.
+
+    Args:
+        backbone: changed in place.
+        contract: the environment's constants.
+        heads: which heads to put on.
+        config: how to prepare the backbone; what it begins from is settled already.
+        seed: of new weights.
+
+    Raises:
+        ModelError: the backbone is not of a kind that this can be done with.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return AgentModel(backbone, contract.action_tokens, contract.action_positions, heads)
+        model = AgentModel(
+            adapted(backbone, config),
+            contract.action_tokens,
+            contract.action_positions,
+            heads,
+            config,
+        )
+    if config.frozen_layers == "all":
+        model.backbone.requires_grad_(False)
+        if isinstance(model.policy, LMHead):
+            model.backbone.output_embeddings().requires_grad_(True)
+    elif config.frozen_layers:
+        freeze_lowest(model.backbone, config.frozen_layers)
+    if config.gradient_checkpointing:
+        recompute_layers(model.backbone)
+    return model
 
 
 def tupled(value: Any) -> Any:

@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from agents.models.backbone import Backbone
+from agents.models.backbone import Backbone, SlotCache
 from agents.models.key_values import KeyValueSlots
+from agents.models.last_layer import states_of_chosen
 
 
 class CausalBackbone(Backbone):
@@ -38,7 +39,23 @@ class CausalBackbone(Backbone):
         hidden_BTD: Tensor = self.trunk(input_ids=tokens_BT, use_cache=False).last_hidden_state
         return hidden_BTD
 
-    def slots(self, num_slots: int) -> KeyValueSlots:
+    def states(
+        self,
+        tokens_BT: Tensor,
+        prompts_B: Tensor,
+        rows_N: Tensor,
+        columns_N: Tensor,
+        memory: int = 0,
+    ) -> tuple[Tensor, Tensor]:
+        """Hidden states of some tokens; see `Backbone`. The last layer skips the others."""
+        chosen_ND = None
+        if not memory:
+            chosen_ND = states_of_chosen(self.trunk, tokens_BT, rows_N, columns_N)
+        if chosen_ND is None:
+            return super().states(tokens_BT, prompts_B, rows_N, columns_N, memory)
+        return chosen_ND, chosen_ND.new_zeros(len(tokens_BT), 0, self.width)
+
+    def slots(self, num_slots: int) -> SlotCache:
         """Keys and values of every layer, a row of columns a slot."""
         return KeyValueSlots(self.lm, num_slots)
 

@@ -90,18 +90,23 @@ class LMHead(ActionHead):
 
 
 class LinearHead(ActionHead):
-    """A row of weights and a bias an action."""
+    """A row of weights and a bias an action, and a fixed scale.
 
-    def __init__(self, weight_AD: Tensor, bias_A: Tensor | None) -> None:
+    The scale is no part of the weights: Adam's steps are as large for small weights as for large
+    ones, so that small copies of a policy's weights would be forgotten at once.
+    """
+
+    def __init__(self, weight_AD: Tensor, bias_A: Tensor | None, scale: float = 1.0) -> None:
         """Begin with copies of these."""
         super().__init__()
+        self.scale = scale
         self.weight = nn.Parameter(weight_AD.detach().clone())
         bias = weight_AD.new_zeros(len(weight_AD)) if bias_A is None else bias_A.detach().clone()
         self.bias = nn.Parameter(bias)
 
     def prepared(self) -> Scores:
         """A linear map."""
-        return lambda states: F.linear(states.hidden_ND, self.weight, self.bias)
+        return lambda states: self.scale * F.linear(states.hidden_ND, self.weight, self.bias)
 
 
 class PointerHead(ActionHead):
@@ -163,15 +168,19 @@ class ValueHead(nn.Sequential):
 
     def forward(self, hidden_ND: Tensor) -> Tensor:
         """Values in float32, (N,)."""
-        values_N1: Tensor = super().forward(hidden_ND)  # type: ignore[no-untyped-call]
-        return values_N1.squeeze(-1).float()
+        # Not called as modules: acting does this at every step.
+        first, last = self[0], self[2]
+        assert isinstance(first, nn.Linear)
+        assert isinstance(last, nn.Linear)
+        inner_ND = torch.tanh(F.linear(hidden_ND, first.weight, first.bias))
+        return F.linear(inner_ND, last.weight, last.bias).squeeze(-1).float()
 
 
 class QHead(nn.Module):
     """Action values of each state, by one head or two (twins, van Hasselt 2010).
 
     Plain: Q(s, a) is an action head's score. Dueling (Wang et al. 2016, equation 9): Q(s, a) =
-    V(s) + A(s, a) - mean over legal a' of A(s, a').
+    V(s) + A(s, a) - mean over legal a' of A(s, a'). To either a constant of its own is added.
 
     Args:
         scorers: an action head for each of the K heads.
@@ -184,16 +193,23 @@ class QHead(nn.Module):
         super().__init__()
         self.scorers = nn.ModuleList(scorers)
         self.values = nn.ModuleList(ValueHead(width) for _ in scorers) if dueling else None
+        self.offsets = nn.Parameter(torch.zeros(len(scorers)))
+
+    @torch.no_grad()
+    def shift(self, by_K: Tensor) -> None:
+        """Add a constant to all values of each head."""
+        self.offsets.add_(by_K)
 
     def forward(self, states: States, legal_NA: Tensor | None) -> Tensor:
         """Action values in float32, (K, N, A); those of illegal actions have no meaning."""
         scores_KNA = torch.stack([scorer(states).float() for scorer in self.scorers])
+        offsets_K11 = self.offsets[:, None, None]
         if self.values is None:
-            return scores_KNA
+            return offsets_K11 + scores_KNA
         if legal_NA is None:
             mean_KN1 = scores_KNA.mean(dim=-1, keepdim=True)
         else:
             counts_N1 = legal_NA.sum(dim=-1, keepdim=True)
             mean_KN1 = (scores_KNA * legal_NA).sum(dim=-1, keepdim=True) / counts_N1
         values_KN = torch.stack([value(states.hidden_ND) for value in self.values])
-        return values_KN.unsqueeze(-1) + scores_KNA - mean_KN1
+        return offsets_K11 + values_KN.unsqueeze(-1) + scores_KNA - mean_KN1

@@ -1,99 +1,49 @@
 """Keys and values of every slot's prefix in a transformers trunk.
 
 Continuous batching: each slot has its own length, and takes a new prefix while the others go on.
-
-Shapes: S slots, C columns of capacity, R slots that begin, T tokens of the longest, Q new tokens
-of a slot (at most), H key/value heads, K columns attended over, D hidden size.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-import numpy as np
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 from transformers.cache_utils import Cache, CacheLayerMixin
 
-from agents.models.backbone import Ints
-from agents.models.llama_decoding import LlamaDecoding, can_decode
+from agents.models.backbone import Ints, ends
+from agents.models.cache_passes import Begin, Extend, Pass, Stores
+from agents.models.decoding import decoding_of
 
 COLUMN_BLOCK = 32
 """Capacity grows by multiples of this many columns."""
 
 
-@dataclass
-class _Write:
-    """Where one forward pass puts its keys and values, shared by all layers.
-
-    Attributes:
-        cells: row of the flat (S * C) store for each fed token, in order.
-        columns: how many columns to attend over; None to attend among the fed tokens only.
-    """
-
-    cells: Tensor
-    columns: int | None
-
-
 class _SlotLayer(CacheLayerMixin):  # type: ignore[misc]
-    """One layer's keys and values, (S * C, H * head size) each, written at per-slot positions."""
+    """One layer's keys and values, as transformers asks for them."""
 
     is_compileable = False
     is_sliding = False
 
-    def __init__(self, num_slots: int) -> None:
+    def __init__(self, stores: Stores) -> None:
         super().__init__()
-        self.num_slots = num_slots
-        self.capacity = 0
-        self.write: _Write | None = None
+        self.stores = stores
+        self.now: Pass | None = None
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
-        cells = self.num_slots * self.capacity
-        self.keys = key_states.new_zeros(cells, key_states.shape[1] * key_states.shape[3])
-        self.values = value_states.new_zeros(cells, value_states.shape[1] * value_states.shape[3])
-        self.is_initialized = True
+        """The stores make their room themselves."""
 
     def update(
         self, key_states: Tensor, value_states: Tensor, *args: object, **kwargs: object
     ) -> tuple[Tensor, Tensor]:
-        """Store new states (rows, H, Q, head size); return those to attend over."""
-        if not self.is_initialized:
-            self.lazy_initialization(key_states, value_states)
-        assert self.write is not None
-        return (
-            self._update_one(self.keys, key_states, self.write),
-            self._update_one(self.values, value_states, self.write),
-        )
-
-    def _update_one(self, store: Tensor, states: Tensor, write: _Write) -> Tensor:
-        rows, heads, new, size = states.shape
-        flat = states.transpose(1, 2).reshape(rows * new, heads * size)
-        store.index_copy_(0, write.cells, flat)
-        if write.columns is None:
-            return states
-        by_slot = store.view(self.num_slots, self.capacity, heads, size)
-        return by_slot[:, : write.columns].transpose(1, 2)
-
-    def grow(self, capacity: int) -> None:
-        """Make room for `capacity` columns and keep what is there."""
-        if self.is_initialized:
-            self.keys = self._grown(self.keys, capacity)
-            self.values = self._grown(self.values, capacity)
-        self.capacity = capacity
-
-    def _grown(self, store: Tensor, capacity: int) -> Tensor:
-        old = self.by_slot(store)
-        new = store.new_zeros(self.num_slots, capacity, old.shape[-1])
-        new[:, : self.capacity] = old
-        return new.view(self.num_slots * capacity, -1)
-
-    def by_slot(self, store: Tensor) -> Tensor:
-        """A view (S, C, H * head size) of the keys or the values."""
-        return store.view(self.num_slots, self.capacity, -1)
+        """Store new states (R, G, Q, D); return those to attend over."""
+        assert self.now is not None
+        self.now.write(self.stores, key_states.transpose(1, 2), value_states.transpose(1, 2))
+        if not isinstance(self.now, Extend):
+            return key_states, value_states
+        return self.stores.keys[:, :, : self.now.reach], self.stores.values[:, :, : self.now.reach]
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
-        """Key length and offset for the causal mask over fed prompts."""
+        """Key length and offset for the causal mask over whole prefixes."""
         return query_length, 0
 
     def get_seq_length(self) -> int:
@@ -120,31 +70,42 @@ class KeyValueSlots:
     def __init__(self, lm: PreTrainedModel, num_slots: int) -> None:
         """Start with every slot empty."""
         self.lm = lm
-        self.num_slots = num_slots
-        self._layers = [_SlotLayer(num_slots) for _ in range(lm.config.num_hidden_layers)]
+        self._stores = [Stores(num_slots) for _ in range(lm.config.num_hidden_layers)]
+        self._decoding = decoding_of(lm)
+        self._layers = [_SlotLayer(stores) for stores in self._stores]
         self._cache = Cache(layers=list(self._layers))
         self._capacity = 0
-        self._slots_S = np.arange(num_slots)
-        self._columns_C = np.arange(0)
-        self._decoding: LlamaDecoding | None = None
-        self._dtype = next(lm.parameters()).dtype
-        self._device = next(lm.parameters()).device
+        weight = next(lm.parameters())
+        self._dtype, self._device = weight.dtype, weight.device
 
     def reserve(self, columns: int) -> None:
         """Make room; see `SlotCache`."""
         if columns <= self._capacity:
             return
         self._capacity = -(-columns // COLUMN_BLOCK) * COLUMN_BLOCK
-        for layer in self._layers:
-            layer.grow(self._capacity)
-        self._columns_C = np.arange(self._capacity)
-        if can_decode(self.lm):
-            self._decoding = LlamaDecoding(self.lm.base_model, self._capacity)
+        for stores in self._stores:
+            stores.grow(self._capacity)
+        self._columns_C = torch.arange(self._capacity, device=self._device)
+        if self._decoding is not None:
+            self._decoding.reserve(self._capacity)
 
-    def begin(self, slots_R: Ints, tokens_RT: Ints, lengths_R: Ints, prompts_R: Ints) -> Tensor:
+    def begin(
+        self, slots_R: Ints, tokens_RT: Ints, lengths_R: Ints, prompts_R: Ints, memory: int = 0
+    ) -> tuple[Tensor, Tensor]:
         """Read whole prefixes; see `SlotCache`. A prompt is read as all else is."""
-        cells_RT = slots_R[:, None] * self._capacity + self._columns_C[: tokens_RT.shape[1]]
-        return self._run(tokens_RT, _Write(self._cells(cells_RT), None))
+        rows, width = tokens_RT.shape
+        now = Begin(self._tensor(slots_R), width)
+        tokens = self._tensor(tokens_RT)
+        if self._decoding is None:
+            return ends(self._run_trunk(tokens, now), lengths_R, memory)
+        positions_N = self._columns_C[:width].repeat(rows)
+        if memory:
+            hidden_ND = self._decode(tokens, positions_N, now)
+            return ends(hidden_ND.view(rows, width, -1), lengths_R, memory)
+        now.last_R = self._tensor(lengths_R) - 1
+        chosen_R = torch.arange(rows, device=self._device) * width + now.last_R
+        hidden_RD = self._decode(tokens, positions_N, now, chosen_R)
+        return hidden_RD, hidden_RD.unsqueeze(1)[:, :0]
 
     def extend(self, tokens_SQ: Ints, starts_S: Ints, counts_S: Ints) -> Tensor:
         """Append tokens; see `SlotCache`.
@@ -152,61 +113,51 @@ class KeyValueSlots:
         A slot with fewer new tokens than Q is fed some padding behind them. It lands beyond the
         slot's length, where the causal mask hides it until it is overwritten.
         """
-        new = tokens_SQ.shape[1]
-        longest = int((starts_S + counts_S).max())
-        positions_SQ = starts_S[:, None]
-        if new > 1:
-            positions_SQ = positions_SQ + self._columns_C[:new]
-        cells_SQ = positions_SQ + self._slots_S[:, None] * self._capacity
-        hidden_from_SQK = torch.from_numpy(self._columns_C[:longest] > positions_SQ[:, :, None])
-        mask_SQK = torch.zeros(hidden_from_SQK.shape, dtype=self._dtype)
-        mask_SQK.masked_fill_(hidden_from_SQK, torch.finfo(self._dtype).min)
-        positions_SQ = np.minimum(positions_SQ, longest - 1)  # padding may stand behind the last
-        return self._run(
-            tokens_SQ,
-            _Write(self._cells(cells_SQ), longest),
-            mask_SQK.unsqueeze(1).to(self._device),
-            torch.from_numpy(positions_SQ).to(self._device),
-        )
+        slots, new = tokens_SQ.shape
+        reach = int((starts_S + counts_S).max())
+        tokens, first = self._tensor(tokens_SQ), int(starts_S[0])
+        if new == 1 and (starts_S == first).all():
+            now = Extend(first + 1, self._columns_C[first].expand(slots, 1), column=first)
+        else:
+            columns_SQ = self._tensor(starts_S).unsqueeze(1) + self._columns_C[:new]
+            now = Extend(reach, columns_SQ)
+            now.hide(self._columns_C, self._stores[0].keys.dtype)
+        # Padding may stand behind the last position that there is.
+        positions_SQ = now.columns_SQ if new == 1 else now.columns_SQ.clamp(max=reach - 1)
+        if self._decoding is None:
+            return self._run_trunk(tokens, now, positions_SQ)
+        hidden_ND = self._decode(tokens, positions_SQ.reshape(-1), now)
+        return hidden_ND.view(slots, new, -1)
 
-    def store(self, slot: int, length: int) -> tuple[Tensor, ...]:
-        """Keys and values of each layer, (length, H * head size)."""
-        return tuple(
-            layer.by_slot(part)[slot, :length].clone()
-            for layer in self._layers
-            for part in (layer.keys, layer.values)
-        )
+    def copy_from(self, source: KeyValueSlots, rows_R: Ints, slots_R: Ints, columns: int) -> None:
+        """Copy keys and values; see `SlotCache`."""
+        rows, slots = self._tensor(rows_R), self._tensor(slots_R)
+        for stores, other in zip(self._stores, source._stores, strict=True):
+            stores.copy_from(other, rows, slots, columns)
 
-    def restore(self, slots_R: Ints, stored: list[tuple[Tensor, ...]]) -> None:
-        """Put stored keys and values at the beginning of slots."""
-        for slot, parts in zip(slots_R, stored, strict=True):
-            for number, part in enumerate(parts):
-                layer = self._layers[number // 2]
-                store = layer.values if number % 2 else layer.keys
-                layer.by_slot(store)[slot, : len(part)] = part
+    def _tensor(self, array: Ints) -> Tensor:
+        return torch.from_numpy(array).to(self._device)
 
-    def _cells(self, cells: Ints) -> Tensor:
-        return torch.from_numpy(cells.reshape(-1)).to(self._device)
-
-    def _run(
-        self,
-        tokens_RQ: Ints,
-        write: _Write,
-        mask: Tensor | None = None,
-        positions: Tensor | None = None,
+    def _decode(
+        self, tokens: Tensor, positions_N: Tensor, now: Pass, chosen_R: Tensor | None = None
     ) -> Tensor:
-        """Run the trunk over new tokens; without mask and positions, over whole prefixes."""
+        """Hidden states by the decoding, all in one row of tokens."""
+        assert self._decoding is not None
+
+        def attend(layer: int, queries: Tensor, keys_NGD: Tensor, values_NGD: Tensor) -> Tensor:
+            return now.attend(self._stores[layer], queries, keys_NGD, values_NGD)
+
+        return self._decoding.hidden(tokens.reshape(-1), positions_N, attend, chosen_R)
+
+    def _run_trunk(self, tokens: Tensor, now: Pass, positions: Tensor | None = None) -> Tensor:
+        """Hidden states by transformers' own forward; without positions, of whole prefixes."""
         for layer in self._layers:
-            layer.write = write
-        input_RQ = torch.from_numpy(tokens_RQ).to(self._device)
-        if self._decoding is not None:
-            stores = [layer.update for layer in self._layers]
-            return self._decoding.hidden(input_RQ, positions, mask, stores)
+            layer.now = now
         hidden: Tensor = self.lm.base_model(
-            input_ids=input_RQ,
+            input_ids=tokens,
             past_key_values=self._cache,
             use_cache=True,
-            attention_mask=mask,
+            attention_mask=now.mask(self._dtype),
             position_ids=positions,
         ).last_hidden_state
         return hidden

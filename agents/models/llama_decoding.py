@@ -1,140 +1,194 @@
-"""A Llama-type trunk's forward pass for acting, in bare tensor operations.
+"""The forward pass of a Llama-type trunk for acting; see `agents.models.decoding`.
 
-transformers' own forward spends most of a small model's decoding step on the way between its
-modules. This one does the same arithmetic on copies of the same weights, laid side by side where
-one product then serves for several, and is used for the few architectures that it knows;
-`PrefixCache` calls the trunk itself for all others.
+Two rearrangements of the weights keep the arithmetic what it was. The rows of each query and key
+head are interleaved, so that the two halves of a rotary pair stand side by side and the rotation
+is one product of complex numbers; queries and keys are reordered alike, which leaves their products
+unchanged. The scales of the norms are columns of the weights that follow.
 
-Shapes: S slots, Q new tokens, K cached columns, H heads, D head size, W hidden size.
+Shapes: N new tokens, R of them, C positions, H query heads, G key/value heads, D head size, W
+hidden size.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import PreTrainedModel
 
-MODEL_TYPES = {"llama", "mistral", "qwen2", "qwen3"}
+from agents.models.decoding import Attention, compute_dtype, is_plain
+from agents.models.linear import effective_linear
+
+TRUNKS = {"LlamaModel", "MistralModel", "Qwen2Model", "Qwen3Model"}
 STATIC_ROPE_TYPES = {"default", "linear", "llama3"}
-
-Store = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-"""Takes new keys and values, (S, H, Q, D); gives those to attend over, (S, H, K, D)."""
-
-
-def can_decode(backbone: PreTrainedModel) -> bool:
-    """Whether `LlamaDecoding` computes what the backbone does."""
-    config = backbone.config
-    rope = getattr(config, "rope_parameters", None) or {}
-    return (
-        config.model_type in MODEL_TYPES
-        and rope.get("rope_type", "default") in STATIC_ROPE_TYPES
-        and getattr(config, "partial_rotary_factor", 1.0) == 1.0
-        and not getattr(config, "mlp_bias", False)
-    )
 
 
 class LlamaDecoding:
-    """Runs the blocks of a Llama-type trunk over new tokens of every slot.
+    """Runs the blocks of a Llama-type trunk over new tokens.
 
     Args:
         trunk: the model without its head.
-        num_positions: how many positions there are.
     """
 
-    def __init__(self, trunk: Any, num_positions: int) -> None:
-        """Tabulate the rotary embedding and copy the weights."""
+    def __init__(self, trunk: Any) -> None:
+        """Copy the weights."""
         self.trunk = trunk
-        weight = trunk.embed_tokens.weight
-        positions_1C = torch.arange(num_positions, device=weight.device).unsqueeze(0)
-        cos_1CD, sin_1CD = trunk.rotary_emb(weight, positions_1C)
-        self._cos_CD, self._sin_CD = cos_1CD[0], sin_1CD[0].clone()
-        # rotate_half(x) * sin == roll(x) * this, as only the sign of its first half differs.
-        self._sin_CD[:, : self._sin_CD.shape[1] // 2] *= -1
-        self._blocks = [_Block(layer) for layer in trunk.layers]
+        self._embedding = trunk.embed_tokens.weight
+        self._layers = [_Layer(layer) for layer in trunk.layers]
+        self._norm = _UnitNorm(trunk.norm)
+        self._scale_W = self._norm.scale
+        self._turns_CD = torch.zeros(0, 1, dtype=torch.complex64)
+
+    def reserve(self, columns: int) -> None:
+        """Tabulate the rotation of each pair of a head at each position, (C, D / 2) complex.
+
+        Half of the attention's scaling is in each of query and key.
+        """
+        if columns <= len(self._turns_CD):
+            return
+        positions_1C = torch.arange(columns, device=self._embedding.device).unsqueeze(0)
+        cos_1CD, sin_1CD = self.trunk.rotary_emb(self._embedding.float(), positions_1C)
+        half = cos_1CD.shape[-1] // 2
+        scaling = math.sqrt(self.trunk.layers[0].self_attn.scaling)
+        self._turns_CD = scaling * torch.complex(cos_1CD[0, :, :half], sin_1CD[0, :, :half])
+
+    @classmethod
+    def knows(cls, trunk: Any) -> bool:
+        """Whether this computes what the trunk does."""
+        config = trunk.config
+        rope = getattr(config, "rope_parameters", None) or {}
+        return (
+            type(trunk).__name__ in TRUNKS
+            and rope.get("rope_type", "default") in STATIC_ROPE_TYPES
+            and getattr(config, "partial_rotary_factor", 1.0) == 1.0
+            and is_plain(trunk)
+        )
 
     def hidden(
         self,
-        input_SQ: Tensor,
-        positions_SQ: Tensor | None,
-        mask_S1QK: Tensor | None,
-        stores: Sequence[Store],
+        tokens_N: Tensor,
+        positions_N: Tensor,
+        attend: Attention,
+        chosen_R: Tensor | None = None,
     ) -> Tensor:
-        """Hidden states of the new tokens after the last norm, (S, Q, W).
-
-        Args:
-            input_SQ: the new tokens.
-            positions_SQ: their positions; None for the first ones.
-            mask_S1QK: added to the attention's scores; None for causal attention among the new.
-            stores: each layer's keys and values.
-        """
-        where = slice(input_SQ.shape[1]) if positions_SQ is None else positions_SQ
-        cos, sin = self._cos_CD[where].unsqueeze(-2), self._sin_CD[where].unsqueeze(-2)
-        hidden_SQW = F.embedding(input_SQ, self.trunk.embed_tokens.weight)
-        for block, store in zip(self._blocks, stores, strict=True):
-            hidden_SQW = block.forward(hidden_SQW, cos, sin, mask_S1QK, store)
-        return _rms_norm(self.trunk.norm, hidden_SQW)
+        """Hidden states after the last norm; see `Decoding`."""
+        turns_N1D = self._turns_CD[positions_N].unsqueeze(1)
+        hidden_NW = F.embedding(tokens_N, self._embedding)
+        last = len(self._layers) - 1
+        for number, layer in enumerate(self._layers):
+            chosen = chosen_R if number == last else None
+            hidden_NW = layer.forward(number, hidden_NW, turns_N1D, attend, chosen)
+        return (self._norm(hidden_NW) * self._scale_W).to(hidden_NW.dtype)
 
 
-class _Block:
-    """One layer, with the weights of products of the same input side by side."""
+class _UnitNorm:
+    """Root mean square norm (Zhang & Sennrich 2019) up to constant factors, which are `scale`.
+
+    x / sqrt(mean(x^2) + eps) = sqrt(D) x / sqrt(|x|^2 + D eps).
+    """
+
+    def __init__(self, norm: Any) -> None:
+        size = len(norm.weight)
+        self.scale: Tensor = norm.weight * math.sqrt(size)
+        self.least = norm.weight.new_tensor(math.sqrt(size * norm.variance_epsilon)).float()
+
+    def __call__(self, states: Tensor) -> Tensor:
+        length = torch.linalg.vector_norm(states, dim=-1, keepdim=True, dtype=torch.float32)
+        return states / torch.hypot(length, self.least)
+
+
+class _Layer:
+    """One layer's weights and what they do."""
 
     def __init__(self, layer: Any) -> None:
-        self.layer = layer
-        attention = layer.self_attn
+        attention, mlp = layer.self_attn, layer.mlp
+        self.size = attention.head_dim
         inputs = (attention.q_proj, attention.k_proj, attention.v_proj)
-        self.sizes = [module.weight.shape[0] for module in inputs]
-        self.qkv_weight, self.qkv_bias = _side_by_side(*inputs)
-        self.gate_up_weight, _ = _side_by_side(layer.mlp.gate_proj, layer.mlp.up_proj)
+        queries, keys, _ = (module.weight.shape[0] // self.size for module in inputs)
+        self.queries, self.turned = queries, queries + keys
+        dtype = compute_dtype(attention.q_proj.weight)
+        self.attention_norm = _UnitNorm(layer.input_layernorm)
+        self.mlp_norm = _UnitNorm(layer.post_attention_layernorm)
+        weight, bias = _side_by_side(*inputs)
+        pairs = self._interleaved(len(weight), weight.device)
+        self.qkv_weight = (weight * self.attention_norm.scale)[pairs].to(dtype)
+        self.qkv_bias = None if bias is None else bias[pairs].to(dtype)
+        weight, bias = _side_by_side(mlp.gate_proj, mlp.up_proj)
+        self.gate_up_weight = (weight * self.mlp_norm.scale).to(dtype)
+        self.gate_up_bias = None if bias is None else bias.to(dtype)
+        self.mixing = _converted(attention.o_proj, dtype)
+        self.down = _converted(mlp.down_proj, dtype)
+        self.activate = mlp.act_fn
+        self.head_norms: tuple[_UnitNorm, _UnitNorm] | None = None
+        if hasattr(attention, "q_norm"):
+            self.head_norms = (_UnitNorm(attention.q_norm), _UnitNorm(attention.k_norm))
+            for norm in self.head_norms:
+                norm.scale = norm.scale[pairs[: self.size]]
+
+    def _interleaved(self, rows: int, device: torch.device) -> Tensor:
+        """The order of the rows of query, key and value weights."""
+        order = torch.arange(rows, device=device).view(-1, self.size)
+        turned = order[: self.turned].view(self.turned, 2, -1).transpose(1, 2)
+        return torch.cat([turned.reshape(-1), order[self.turned :].reshape(-1)])
 
     def forward(
-        self, hidden_SQW: Tensor, cos: Tensor, sin: Tensor, mask: Tensor | None, store: Store
+        self,
+        number: int,
+        hidden_NW: Tensor,
+        turns_N1D: Tensor,
+        attend: Attention,
+        chosen_R: Tensor | None,
     ) -> Tensor:
-        """The layer's output, (S, Q, W)."""
-        attention, mlp = self.layer.self_attn, self.layer.mlp
-        heads = (*hidden_SQW.shape[:-1], -1, attention.head_dim)
-        normed_SQW = _rms_norm(self.layer.input_layernorm, hidden_SQW)
-        projected = torch.split(
-            F.linear(normed_SQW, self.qkv_weight, self.qkv_bias), self.sizes, dim=-1
-        )
-        query_SQHD, key_SQHD, value_SQHD = (part.view(heads) for part in projected)
-        if hasattr(attention, "q_norm"):
-            query_SQHD = _rms_norm(attention.q_norm, query_SQHD)
-            key_SQHD = _rms_norm(attention.k_norm, key_SQHD)
-        keys_SHKD, values_SHKD = store(
-            _rotate(key_SQHD, cos, sin).transpose(1, 2), value_SQHD.transpose(1, 2)
-        )
-        mixed_SHQD = F.scaled_dot_product_attention(
-            _rotate(query_SQHD, cos, sin).transpose(1, 2),
-            keys_SHKD,
-            values_SHKD,
-            attn_mask=mask,
-            is_causal=mask is None,
-            scale=attention.scaling,
-            enable_gqa=attention.num_key_value_groups > 1,
-        )
-        mixed_SQW = mixed_SHQD.transpose(1, 2).reshape(*hidden_SQW.shape[:2], -1)
-        hidden_SQW = hidden_SQW + attention.o_proj(mixed_SQW)
-        normed_SQW = _rms_norm(self.layer.post_attention_layernorm, hidden_SQW)
-        gate, up = F.linear(normed_SQW, self.gate_up_weight).chunk(2, dim=-1)
-        output: Tensor = hidden_SQW + mlp.down_proj(mlp.act_fn(gate) * up)
-        return output
+        """The layer's output, of all tokens or of the chosen ones."""
+        normed_NW = self.attention_norm(hidden_NW)
+        q, kv, end = self.queries, self.turned, len(self.qkv_weight) // self.size
+        if chosen_R is None:
+            states_NHD = self._heads(normed_NW, 0, end)
+            self._turn(states_NHD[:, :kv], q, turns_N1D)
+            queries, keys_NGD = states_NHD[:, :q], states_NHD[:, q:kv]
+            values_NGD = states_NHD[:, kv:]
+        else:
+            states_NHD = self._heads(normed_NW, q, end)
+            self._turn(states_NHD[:, : kv - q], 0, turns_N1D)
+            keys_NGD, values_NGD = states_NHD[:, : kv - q], states_NHD[:, kv - q :]
+            hidden_NW, normed_NW = hidden_NW[chosen_R], normed_NW[chosen_R]
+            queries = self._heads(normed_NW, 0, q)
+            self._turn(queries, q, turns_N1D[chosen_R])
+        mixed_NW = attend(number, queries, keys_NGD, values_NGD)
+        hidden_NW = hidden_NW + F.linear(mixed_NW, *self.mixing)
+        normed_NW = self.mlp_norm(hidden_NW).to(self.gate_up_weight.dtype)
+        gate, up = F.linear(normed_NW, self.gate_up_weight, self.gate_up_bias).chunk(2, dim=-1)
+        return hidden_NW + F.linear(self.activate(gate) * up, *self.down)
+
+    def _heads(self, normed_NW: Tensor, first: int, end: int) -> Tensor:
+        """Query, key and value heads from `first` up to `end`."""
+        rows = slice(first * self.size, end * self.size)
+        bias = None if self.qkv_bias is None else self.qkv_bias[rows]
+        weight = self.qkv_weight[rows]
+        states_NW = F.linear(normed_NW.to(weight.dtype), weight, bias)
+        return states_NW.view(len(states_NW), -1, self.size)
+
+    def _turn(self, states_NHD: Tensor, queries: int, turns_N1D: Tensor) -> None:
+        """Norm and rotate, in place, states of which so many are queries and the others keys."""
+        if self.head_norms is not None:
+            parts = states_NHD[:, :queries], states_NHD[:, queries:]
+            for norm, heads in zip(self.head_norms, parts, strict=True):
+                heads.copy_(norm(heads) * norm.scale)
+        exact_NHD = states_NHD.float()  # itself, if it is float32
+        pairs = exact_NHD.view(*exact_NHD.shape[:2], -1, 2)
+        torch.view_as_complex(pairs).mul_(turns_N1D)
+        if exact_NHD is not states_NHD:
+            states_NHD.copy_(exact_NHD)
 
 
 def _side_by_side(*modules: nn.Linear) -> tuple[Tensor, Tensor | None]:
     """Weight and bias of the layers' outputs one after another; all have a bias, or none."""
-    weight = torch.cat([module.weight for module in modules])
-    biases: list[Tensor] = [module.bias for module in modules if module.bias is not None]
-    return weight, torch.cat(biases) if biases else None
+    weights, biases = zip(*map(effective_linear, modules), strict=True)
+    return torch.cat(weights), None if biases[0] is None else torch.cat(biases)
 
 
-def _rotate(states: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    half = states.shape[-1] // 2
-    return torch.addcmul(states * cos, states.roll(half, dims=-1), sin)
-
-
-def _rms_norm(norm: Any, states: Tensor) -> Tensor:
-    return F.rms_norm(states, norm.weight.shape, norm.weight, norm.variance_epsilon)
+def _converted(module: nn.Linear, dtype: torch.dtype) -> tuple[Tensor, Tensor | None]:
+    weight, bias = effective_linear(module)
+    return weight.to(dtype), None if bias is None else bias.to(dtype)

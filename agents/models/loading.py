@@ -13,77 +13,79 @@ from typing import Any
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
-from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, PreTrainedModel
+from transformers import (
+    MODEL_FOR_CAUSAL_LM_MAPPING,
+    MODEL_FOR_MASKED_LM_MAPPING,
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForMaskedLM,
+    AutoModelForSeq2SeqLM,
+    PreTrainedModel,
+)
 from transformers.configuration_utils import PretrainedConfig
 
 from agents.errors import ModelError, nearest_first
 from agents.models.backbone import Backbone
 from agents.models.causal import CausalBackbone
-from agents.models.copying import begin_with_copying
+from agents.models.encoder import EncoderBackbone, first_position
+from agents.models.encoder_decoder import EncoderDecoderBackbone
+from agents.models.heads import vocabulary
+from agents.models.presets import PRESETS
+from agents.models.recurrent import RecurrentBackbone
+from agents.models.trial import check_cache, compare_scores
 
 logger = logging.getLogger(__name__)
 
 FOREIGN = ("auto_map", "attn_implementation", "experts_implementation", "quantization_config")
 """Entries of a config that name code to run or packages to import; dropped from checkpoints."""
-
-
-def _llama(layers: int, width: int, heads: int) -> Callable[[int, int], LlamaConfig]:
-    """A small Llama, which `begin_with_copying` can give its first weights."""
-
-    def config(vocab_size: int, max_tokens: int) -> LlamaConfig:
-        return LlamaConfig(
-            vocab_size=vocab_size,
-            max_position_embeddings=max_tokens,
-            hidden_size=width,
-            intermediate_size=2 * width,
-            num_hidden_layers=layers,
-            num_attention_heads=heads,
-            attention_bias=True,
-            tie_word_embeddings=True,
-            bos_token_id=None,
-            eos_token_id=None,
-            pad_token_id=None,
-        )
-
-    return config
-
-
-PRESETS: dict[str, Callable[[int, int], PretrainedConfig]] = {
-    "tiny": _llama(layers=2, width=128, heads=4),
-    "small": _llama(layers=4, width=256, heads=8),
+PRETRAINED: dict[str, tuple[str, Any, Callable[[PreTrainedModel], Backbone]]] = {
+    CausalBackbone.kind: ("causal LM", AutoModelForCausalLM, CausalBackbone),
+    EncoderBackbone.kind: ("masked LM", AutoModelForMaskedLM, EncoderBackbone),
+    EncoderDecoderBackbone.kind: ("seq2seq LM", AutoModelForSeq2SeqLM, EncoderDecoderBackbone),
 }
-"""Models built from a config for an environment's vocab_size and max_tokens: name -> config."""
+"""The kinds of backbones that are models of transformers: what it calls them, what makes one of a
+config or folder, and the backbone around one."""
 
 
 def load_backbone(
-    model: str | Path | PreTrainedModel, vocab_size: int, max_tokens: int, seed: int
+    model: str | Path | PreTrainedModel | Backbone, vocab_size: int, max_tokens: int, seed: int
 ) -> Backbone:
     """A backbone that can read every token and every prefix of an environment.
 
     Args:
-        model: a preset, a folder or Hub id with safetensors weights, or a model object (which is
-            used as it is, not copied).
+        model: a preset, a folder or Hub id with safetensors weights, or a model object or backbone
+            (which is used as it is, not copied).
         vocab_size: the environment's; missing embedding rows are added, and this is said once.
         max_tokens: the environment's longest prefix.
         seed: of new weights.
 
     Raises:
-        ModelError: there is no such model, it is no causal LM, or it cannot read `max_tokens`.
+        ModelError: there is no such model, it is of no kind that is supported, or it cannot read
+            `vocab_size` or `max_tokens`.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        if isinstance(model, PreTrainedModel):
-            lm = model
-        elif model in PRESETS:
-            config = PRESETS[str(model)](vocab_size, max_tokens)
-            lm = AutoModelForCausalLM.from_config(config)
-            begin_with_copying(lm)
+        if not isinstance(model, Backbone | PreTrainedModel) and str(model) in PRESETS:
+            return PRESETS[str(model)](vocab_size, max_tokens)
+        if isinstance(model, Backbone):
+            backbone = model
         else:
-            check_not_misspelt(model)
-            lm = _from_pretrained(model)
-        check_can_read(lm, max_tokens)
-        _grow_embedding(lm, vocab_size)
-    return CausalBackbone(lm)
+            if not isinstance(model, PreTrainedModel):
+                check_not_misspelt(model)
+                model = _from_pretrained(model)
+            backbone = _around(model)
+        lm = getattr(backbone, "lm", None)
+        if isinstance(lm, PreTrainedModel):
+            _check_positions(lm, max_tokens)
+            _grow_embedding(lm, vocab_size)
+        if vocabulary(backbone.output_embeddings()) < vocab_size:
+            raise ModelError(
+                f"the backbone has {vocabulary(backbone.output_embeddings())} tokens, but the "
+                f"environment {vocab_size}: make it with vocab_size={vocab_size}"
+            )
+        check_cache(backbone, max_tokens)
+        compare_scores(backbone)
+    return backbone
 
 
 def backbone_from_json(kind: str, config: dict[str, object]) -> Backbone:
@@ -96,12 +98,17 @@ def backbone_from_json(kind: str, config: dict[str, object]) -> Backbone:
     Raises:
         ModelError: there is no such kind or architecture, or it cannot be built of these numbers.
     """
-    if kind != CausalBackbone.kind:
-        raise ModelError(f"no kind of backbone {kind!r}: expected {CausalBackbone.kind!r}")
+    kinds = (*PRETRAINED, RecurrentBackbone.kind)
+    if kind not in kinds:
+        raise ModelError(f"no kind of backbone {kind!r}: expected {nearest_first(kind, kinds)}")
     safe = _without_foreign(config)
+    name = PRETRAINED[kind][0] if kind in PRETRAINED else "recurrent network"
     try:
+        if kind == RecurrentBackbone.kind:
+            return RecurrentBackbone(**safe)
+        _, auto, around = PRETRAINED[kind]
         parsed = AutoConfig.for_model(**safe)
-        return CausalBackbone(AutoModelForCausalLM.from_config(parsed, trust_remote_code=False))
+        return around(auto.from_config(parsed, trust_remote_code=False))
     except (
         ArithmeticError,
         AssertionError,
@@ -113,7 +120,7 @@ def backbone_from_json(kind: str, config: dict[str, object]) -> Backbone:
         TypeError,
         ValueError,
     ) as error:
-        raise ModelError(f"cannot build a causal LM from the config {safe}: {error}") from error
+        raise ModelError(f"cannot build a {name} from the config {safe}: {error}") from error
 
 
 def _without_foreign(value: Any) -> Any:
@@ -144,45 +151,71 @@ def check_not_misspelt(model: str | Path) -> None:
             )
 
 
+def _kind_of(config: PretrainedConfig) -> str | None:
+    """The kind of backbone for an architecture; None for none.
+
+    Some, such as BERT, are masked or causal language models: their config says which.
+    """
+    if getattr(config, "is_encoder_decoder", False):
+        return EncoderDecoderBackbone.kind
+    if type(config) in MODEL_FOR_MASKED_LM_MAPPING and not getattr(config, "is_decoder", False):
+        return EncoderBackbone.kind
+    return CausalBackbone.kind if type(config) in MODEL_FOR_CAUSAL_LM_MAPPING else None
+
+
 def _from_pretrained(name: str | Path) -> PreTrainedModel:
     try:
-        return AutoModelForCausalLM.from_pretrained(
+        config = AutoConfig.from_pretrained(name, trust_remote_code=False)
+        auto = PRETRAINED[_kind_of(config) or CausalBackbone.kind][1]
+        return auto.from_pretrained(
             name, use_safetensors=True, trust_remote_code=False, dtype=torch.float32
         )
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(
             f"no model {str(name)!r}: expected a preset ({nearest_first(str(name), PRESETS)}), "
-            "a folder or a Hub id of a causal LM with safetensors weights, or a model object. "
-            f"transformers says: {error}"
+            "a folder or a Hub id of a causal LM, a masked LM or an encoder-decoder with "
+            f"safetensors weights, or a model object. transformers says: {error}"
         ) from error
 
 
-def check_can_read(backbone: PreTrainedModel, max_tokens: int) -> None:
-    """Check that a backbone has heads to read and positions for `max_tokens`.
+def _around(lm: PreTrainedModel) -> Backbone:
+    """The backbone for a language model.
 
     Raises:
-        ModelError: it has not.
+        ModelError: there is none.
     """
-    if backbone.get_output_embeddings() is None or backbone.base_model is backbone:
+    kind = _kind_of(lm.config)
+    trunkless = lm.base_model is lm and kind != EncoderDecoderBackbone.kind
+    if kind is None or lm.get_output_embeddings() is None or trunkless:
         raise ModelError(
-            f"{type(backbone).__name__} has no language-model head over a trunk; "
-            "expected a causal LM such as GPT2LMHeadModel or LlamaForCausalLM"
+            f"{type(lm).__name__} has no language-model head over a trunk; expected a causal LM "
+            "such as GPT2LMHeadModel or LlamaForCausalLM, a masked LM such as BertForMaskedLM, or "
+            "T5ForConditionalGeneration"
         )
-    for field, meaning in (
-        ("max_position_embeddings", "positions"),
-        ("sliding_window", "tokens of attention"),
+    return PRETRAINED[kind][2](lm)
+
+
+def _check_positions(lm: PreTrainedModel, max_tokens: int) -> None:
+    """Check that a language model can read `max_tokens`.
+
+    Raises:
+        ModelError: it cannot.
+    """
+    for field, meaning, unused in (
+        ("max_position_embeddings", "positions", first_position(lm)),
+        ("sliding_window", "tokens of attention", 0),
     ):
-        limit = getattr(backbone.config, field, None)
-        if isinstance(limit, int) and limit < max_tokens:
+        limit = getattr(lm.config, field, None)
+        if isinstance(limit, int) and limit - unused < max_tokens:
             raise ModelError(
-                f"{type(backbone).__name__} has {limit} {meaning}, but the environment's prefixes "
-                f"have up to {max_tokens} tokens: use a model with a longer context, or make the "
-                "environment with smaller max_prompt_tokens and max_new_tokens"
+                f"{type(lm).__name__} has {limit - unused} {meaning}, but the environment's "
+                f"prefixes have up to {max_tokens} tokens: use a model with a longer context, or "
+                "make the environment with smaller max_prompt_tokens and max_new_tokens"
             )
 
 
-def _grow_embedding(backbone: PreTrainedModel, vocab_size: int) -> None:
-    rows = backbone.get_input_embeddings().weight.shape[0]
+def _grow_embedding(lm: PreTrainedModel, vocab_size: int) -> None:
+    rows = lm.get_input_embeddings().weight.shape[0]
     if vocab_size > rows:
         logger.warning(
             "the environment has %d tokens and the model %d: %d new embedding rows were added",
@@ -190,4 +223,4 @@ def _grow_embedding(backbone: PreTrainedModel, vocab_size: int) -> None:
             rows,
             vocab_size - rows,
         )
-        backbone.resize_token_embeddings(vocab_size, mean_resizing=False)
+        lm.resize_token_embeddings(vocab_size, mean_resizing=False)

@@ -5,8 +5,10 @@ Shapes: B sequences, T tokens, N states, A actions, D hidden size.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from operator import attrgetter
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -20,10 +22,15 @@ from agents.models.heads import (
     LMHead,
     PointerHead,
     QHead,
+    Scores,
     States,
     ValueHead,
     vocabulary,
 )
+from agents.models.model_config import ModelConfig
+
+VERSION = attrgetter("_version")
+"""How often a tensor was written in place."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,9 +62,14 @@ class AgentModel(nn.Module):
         action_positions: the position in the prefix that each action points at (-1 for none); None
             where actions do not point.
         heads: which heads to put on; the pointer needs `action_positions`.
+        config: how the backbone was prepared, and the precision in which it runs.
+
+    Attributes:
+        temperature: the policy is the softmax of the scores divided by it.
     """
 
     action_tokens: Tensor
+    temperature: float = 1.0
 
     def __init__(
         self,
@@ -65,10 +77,12 @@ class AgentModel(nn.Module):
         action_tokens: tuple[int, ...],
         action_positions: tuple[int, ...] | None = None,
         heads: Heads | None = None,
+        config: ModelConfig | None = None,
     ) -> None:
         """Put heads on the backbone."""
         super().__init__()
         self.backbone = backbone
+        self.config = ModelConfig() if config is None else config
         self.heads = Heads() if heads is None else heads
         rows = vocabulary(backbone.output_embeddings())
         if max(action_tokens) >= rows:
@@ -115,14 +129,15 @@ class AgentModel(nn.Module):
             return self.policy.scaled_copy(SCALE_OF_Q)
         assert isinstance(self.policy, LMHead)
         weight, bias = self.policy.rows()
-        return LinearHead(weight * SCALE_OF_Q, None if bias is None else bias * SCALE_OF_Q)
+        return LinearHead(weight, bias, SCALE_OF_Q)
 
     @property
     def weights_version(self) -> int:
         """Changes with the weights: when tensors are written in place, and by `note_change`."""
         if self._counted is None:
             self._counted = list(self.parameters())
-        return self._uncounted_changes + sum(weight._version for weight in self._counted)
+        changes: int = sum(map(VERSION, self._counted))
+        return self._uncounted_changes + changes
 
     def note_change(self) -> None:
         """Say that the weights were changed; fused optimizers do so without a trace."""
@@ -132,6 +147,12 @@ class AgentModel(nn.Module):
     def device(self) -> torch.device:
         """Where the weights are."""
         return self.action_tokens.device
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """The precision of the backbone's forward passes, as a context to run them in."""
+        if self.config.precision == "float32":
+            return nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16)
 
     def read(
         self, tokens_BT: Tensor, prompts_B: Tensor, rows_N: Tensor, columns_N: Tensor
@@ -144,14 +165,22 @@ class AgentModel(nn.Module):
             rows_N: the sequence of each state.
             columns_N: the position of its last token.
         """
-        hidden_BTD = self.backbone(tokens_BT, prompts_B)
-        memory_BPD = hidden_BTD[:, : self.memory] if self.memory else None
-        return States(hidden_BTD[rows_N, columns_N], memory_BPD, rows_N)
+        with self.autocast():
+            hidden_ND, memory_BPD = self.backbone.states(
+                tokens_BT, prompts_B, rows_N, columns_N, self.memory
+            )
+        return States(hidden_ND.float(), memory_BPD.float() if self.memory else None, rows_N)
 
     def logits(self, states: States) -> Tensor:
-        """Unnormalised scores of the actions under the policy, (N, A)."""
-        scores_NA: Tensor = self.policy(states)
-        return scores_NA
+        """Unnormalised log-probabilities of the actions under the policy, (N, A)."""
+        return self.prepared_logits()(states)
+
+    def prepared_logits(self) -> Scores:
+        """`logits` as a function that may keep what depends on the weights alone."""
+        scores, temperature = self.policy.prepared(), self.temperature
+        if temperature == 1.0:
+            return scores
+        return lambda states: scores(states) / temperature
 
     def values(self, states: States) -> Tensor:
         """Value estimates in float32, (N,)."""

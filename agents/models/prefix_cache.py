@@ -6,6 +6,8 @@ pointers look at, D hidden size.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -14,6 +16,13 @@ from torch import Tensor
 from agents.models.backbone import Ints
 from agents.models.heads import States
 from agents.models.model import AgentModel
+from agents.models.prompt_bank import Prompt, PromptBank
+
+Tokens = npt.NDArray[np.integer]
+Upcoming = Callable[[int], Prompt]
+"""The prompt that a slot will begin with after its present episode."""
+LEAST_PROMPTS = 32
+"""So many prompts are kept, or two for each slot if that is more."""
 
 
 class PrefixCache:
@@ -21,9 +30,8 @@ class PrefixCache:
 
     What is new is found by comparing prefixes with what was read: a slot whose prefix extends the
     one that is kept reads the extension; any other begins anew, and its whole prefix counts as its
-    prompt. One call runs the backbone at most twice: over the new tokens of the slots that go on,
-    and over the prefixes of those that begin. A change of the weights drops what was read, but not
-    how long each prompt was.
+    prompt. A prompt that was read lately is not read again. A change of the weights drops what was
+    read, but not how long each prompt was.
 
     Args:
         model: whose backbone is run.
@@ -37,121 +45,147 @@ class PrefixCache:
         """Start with every slot empty."""
         self.model = model
         self.num_slots = num_slots
-        self._slots = model.backbone.slots(num_slots)
         self._slots_S = np.arange(num_slots)
-        self._columns_C = np.arange(0)
         self._seen_SC = np.zeros((num_slots, 0), np.int32)
+        self._differs_SC = np.ones((num_slots, 1), np.bool_)
         self._lengths_S = np.zeros(num_slots, np.int64)
         self._prompts_S = np.zeros(num_slots, np.int64)
         self._hidden_SD: Tensor | None = None
         self._memory_SPD: Tensor | None = None
         self.weights_version = model.weights_version
+        self._start()
+
+    def _start(self) -> None:
+        """Empty caches for the weights as they are."""
+        with self.model.autocast():
+            self._slots = self.model.backbone.slots(self.num_slots)
+            self._bank = PromptBank(self.model, max(LEAST_PROMPTS, 2 * self.num_slots))
+            self._slots.reserve(self._seen_SC.shape[1])
 
     def forget(self) -> None:
-        """Begin anew in every slot."""
+        """Begin anew in every slot, and read every prompt again."""
         self._lengths_S[:] = 0
+        self._start()
 
     @torch.inference_mode()
     def states(
-        self, tokens_SL: npt.NDArray[np.integer], lengths_S: npt.NDArray[np.integer]
+        self,
+        tokens_SL: Tokens,
+        lengths_S: npt.NDArray[np.integer],
+        upcoming: Upcoming | None = None,
     ) -> States:
         """The state of every slot.
 
         Args:
             tokens_SL: prefixes, padded on the right.
             lengths_S: how many tokens of each are prefix; at least 1.
+            upcoming: where it is known what comes, prompts are read some at a time.
         """
+        kept_S = self._kept(tokens_SL, lengths_S)
+        going_S = kept_S > 0
+        if not going_S.all():
+            self._prompts_S[~going_S] = lengths_S[~going_S]
         version = self.model.weights_version
         if version != self.weights_version:
             self.weights_version = version
-            self._slots = self.model.backbone.slots(self.num_slots)
-            self._slots.reserve(len(self._columns_C))
-            stale = True
-        else:
-            stale = False
-        kept_S = self._kept(tokens_SL, lengths_S)
-        new_S = lengths_S - kept_S
-        anew_S = kept_S == 0
-        self._prompts_S[anew_S] = lengths_S[anew_S]
-        anew_S |= stale
+            self._start()
+            going_S[:] = False
         longest = int(lengths_S.max())
-        appended = 0 if anew_S.all() else int(new_S[~anew_S].max())
-        self._reserve(longest + appended)
-        if appended:
-            counts_S = np.where(anew_S, 0, new_S)
-            hidden_SD = self._extend(tokens_SL, kept_S, counts_S, appended)
-            if self._hidden_SD is not None and not counts_S.all():
-                idle_S = torch.from_numpy(np.flatnonzero(counts_S == 0))
-                hidden_SD[idle_S] = self._hidden_SD[idle_S]
-            self._hidden_SD = hidden_SD
-        if anew_S.all():
-            self._hidden_SD = self._begin(tokens_SL, lengths_S, self._slots_S)
-        elif anew_S.any():
-            begun_R = np.flatnonzero(anew_S)
-            assert self._hidden_SD is not None
-            hidden_RD = self._begin(tokens_SL, lengths_S, begun_R)
-            self._hidden_SD = self._hidden_SD.index_copy(0, torch.from_numpy(begun_R), hidden_RD)
+        with self.model.autocast():
+            if going_S.any():
+                self._go_on(tokens_SL, kept_S, np.where(going_S, lengths_S - kept_S, 0), longest)
+            if not going_S.all():
+                self._reserve(longest)
+                fresh_S = ~going_S & (self._prompts_S == lengths_S)
+                others_S = ~going_S & ~fresh_S
+                if fresh_S.any():
+                    self._copy(tokens_SL, lengths_S, np.flatnonzero(fresh_S), upcoming)
+                if others_S.any():
+                    self._read(tokens_SL, lengths_S, np.flatnonzero(others_S))
         self._seen_SC[:, :longest] = tokens_SL[:, :longest]
         self._lengths_S[:] = lengths_S
         assert self._hidden_SD is not None
         return States(self._hidden_SD, self._memory_SPD)
 
-    def _kept(
-        self, tokens_SL: npt.NDArray[np.integer], lengths_S: npt.NDArray[np.integer]
-    ) -> npt.NDArray[np.int64]:
+    def _kept(self, tokens_SL: Tokens, lengths_S: npt.NDArray[np.integer]) -> Ints:
         """Tokens of each slot that stay: all that it has read, or none."""
         columns = min(int(self._lengths_S.max()), tokens_SL.shape[1])
-        same_SL = self._seen_SC[:, :columns] == tokens_SL[:, :columns]
-        same_SL |= self._columns_C[:columns] >= self._lengths_S[:, None]
-        keep_S = same_SL.all(axis=1) & (self._lengths_S <= lengths_S)
+        differs_SC = self._differs_SC[:, : columns + 1]
+        np.not_equal(self._seen_SC[:, :columns], tokens_SL[:, :columns], out=differs_SC[:, :-1])
+        differs_SC[:, -1] = True  # so that there is a first column that differs
+        keep_S = (differs_SC.argmax(axis=1) >= self._lengths_S) & (self._lengths_S <= lengths_S)
         return np.where(keep_S, self._lengths_S, 0)
 
-    def _extend(
-        self,
-        tokens_SL: npt.NDArray[np.integer],
-        kept_S: npt.NDArray[np.int64],
-        counts_S: npt.NDArray[np.int64],
-        appended: int,
-    ) -> Tensor:
-        """Read each slot's new tokens, all slots at once; the last one's hidden state, (S, D)."""
-        positions_SQ = kept_S[:, None]
-        if appended > 1:
-            positions_SQ = positions_SQ + self._columns_C[:appended]
-        inside_SQ = np.minimum(positions_SQ, tokens_SL.shape[1] - 1)
+    def _go_on(self, tokens_SL: Tokens, kept_S: Ints, counts_S: Ints, longest: int) -> None:
+        """Read what is new in slots that go on, all at once."""
+        new = int(counts_S.max())
+        if new == 0:
+            return
+        self._reserve(longest + new)
+        if new == 1:
+            inside_SQ = np.minimum(kept_S, tokens_SL.shape[1] - 1)[:, None]
+        else:
+            inside_SQ = np.minimum(kept_S[:, None] + np.arange(new), tokens_SL.shape[1] - 1)
         tokens_SQ = tokens_SL[self._slots_S[:, None], inside_SQ].astype(np.int64)
-        hidden_SQD = self._slots.extend(tokens_SQ, kept_S, counts_S)
-        if appended == 1:
-            return hidden_SQD[:, 0]
-        last_S = torch.from_numpy(np.maximum(counts_S, 1) - 1)
-        return hidden_SQD[torch.arange(self.num_slots), last_S]
+        hidden_SQD = self._slots.extend(tokens_SQ, kept_S, counts_S).float()
+        if new == 1:
+            hidden_SD = hidden_SQD[:, 0]
+        else:
+            last_S = torch.from_numpy(np.maximum(counts_S, 1) - 1)
+            hidden_SD = hidden_SQD[torch.arange(self.num_slots), last_S]
+        if not counts_S.all():
+            assert self._hidden_SD is not None
+            moved_S1 = torch.from_numpy(counts_S > 0).to(hidden_SD.device).unsqueeze(1)
+            hidden_SD = torch.where(moved_S1, hidden_SD, self._hidden_SD)
+        self._hidden_SD = hidden_SD
 
-    def _begin(
+    def _copy(
         self,
-        tokens_SL: npt.NDArray[np.integer],
+        tokens_SL: Tokens,
         lengths_S: npt.NDArray[np.integer],
         slots_R: Ints,
-    ) -> Tensor:
-        """Read the whole prefixes of some slots in one batch; (R, D)."""
+        upcoming: Upcoming | None,
+    ) -> None:
+        """Begin with prompts, of which the bank reads those that it does not hold."""
+        prompts = [tokens_SL[slot, : lengths_S[slot]].astype(np.int32) for slot in slots_R]
+
+        def others() -> Iterator[Prompt]:
+            """The prompts of the slots that are furthest along come first."""
+            if upcoming is not None:
+                for slot in np.argsort(self._prompts_S - lengths_S, kind="stable").tolist():
+                    yield upcoming(slot)
+
+        bank = self._bank
+        rows_R = bank.rows(prompts, self.num_slots // 4, others)
+        self._slots.copy_from(bank.cache, rows_R, slots_R, int(lengths_S[slots_R].max()))
+        rows = torch.from_numpy(rows_R).to(bank.hidden_KD.device)
+        self._keep(slots_R, bank.hidden_KD[rows], bank.memory_KPD[rows])
+
+    def _read(self, tokens_SL: Tokens, lengths_S: npt.NDArray[np.integer], slots_R: Ints) -> None:
+        """Read the whole prefixes of some slots, which have grown beyond their prompts."""
         lengths_R = lengths_S[slots_R].astype(np.int64)
         tokens_RT = tokens_SL[slots_R, : int(lengths_R.max())].astype(np.int64)
-        hidden_RTD = self._slots.begin(slots_R, tokens_RT, lengths_R, self._prompts_S[slots_R])
-        self._remember(slots_R, hidden_RTD)
-        return hidden_RTD[torch.arange(len(slots_R)), torch.from_numpy(lengths_R - 1)]
+        hidden_RD, memory_RPD = self._slots.begin(
+            slots_R, tokens_RT, lengths_R, self._prompts_S[slots_R], self.model.memory
+        )
+        self._keep(slots_R, hidden_RD.float(), memory_RPD.float())
 
-    def _remember(self, slots_R: Ints, hidden_RTD: Tensor) -> None:
-        """Keep the hidden states that pointers look at; a prompt holds them all."""
+    def _keep(self, slots_R: Ints, hidden_RD: Tensor, memory_RPD: Tensor) -> None:
+        """Remember the hidden states of slots that begin; a prompt holds all that pointers see."""
+        slots = torch.from_numpy(slots_R).to(hidden_RD.device)
+        if self._hidden_SD is None:
+            self._hidden_SD = hidden_RD.new_zeros(self.num_slots, hidden_RD.shape[1])
+        self._hidden_SD = self._hidden_SD.index_copy(0, slots, hidden_RD)
         if not self.model.memory:
             return
         if self._memory_SPD is None:
-            shape = (self.num_slots, self.model.memory, hidden_RTD.shape[2])
-            self._memory_SPD = hidden_RTD.new_zeros(shape)
-        found = hidden_RTD[:, : self.model.memory]
-        self._memory_SPD[torch.from_numpy(slots_R), : found.shape[1]] = found
+            shape = (self.num_slots, self.model.memory, memory_RPD.shape[2])
+            self._memory_SPD = memory_RPD.new_zeros(shape)
+        self._memory_SPD[slots, : memory_RPD.shape[1]] = memory_RPD
 
     def _reserve(self, columns: int) -> None:
         self._slots.reserve(columns)
-        if columns > len(self._columns_C):
-            seen_SC = np.zeros((self.num_slots, columns), np.int32)
-            seen_SC[:, : len(self._columns_C)] = self._seen_SC
-            self._seen_SC = seen_SC
-            self._columns_C = np.arange(columns)
+        missing = columns - self._seen_SC.shape[1]
+        if missing > 0:
+            self._seen_SC = np.pad(self._seen_SC, ((0, 0), (0, missing)))
+            self._differs_SC = np.ones((self.num_slots, columns + 1), np.bool_)
