@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from agents.environment import Ints, Mask
-from agents.models.distribution import masked_log_softmax, sample, take
+from agents.models.distribution import choose
 from agents.models.heads import States
 from agents.models.model import AgentModel, Decision
-from agents.models.prefix_cache import PrefixCache
+from agents.models.prefix_cache import PrefixCache, Upcoming
 
 Observations = npt.NDArray[np.integer]
 
@@ -54,15 +54,11 @@ class SoftmaxPolicy:
         """Draw from the policy, or take the likeliest action; see `ActionRule`."""
         version = self.model.weights_version
         if self._version != version:
-            self._version, self._scores = version, self.model.policy.prepared()
-        log_probs_SA = masked_log_softmax(self._scores(states), legal_SA)
-        if not log_probs_SA.amax(dim=-1).isfinite().all():
+            self._version, self._scores = version, self.model.prepared_logits()
+        actions_S, log_probs_S = choose(self._scores(states), legal_SA, generator)
+        if not log_probs_S.isfinite().all():
             raise FloatingPointError("the policy's probabilities are not finite")
-        if generator is None:
-            actions_S = log_probs_SA.argmax(dim=-1)
-        else:
-            actions_S = sample(log_probs_SA, generator)
-        return Decision(actions_S, take(log_probs_SA, actions_S), self.model.values(states))
+        return Decision(actions_S, log_probs_S, self.model.values(states))
 
 
 class Actor:
@@ -87,6 +83,7 @@ class Actor:
         lengths_S: Ints,
         legal_SA: Mask | None,
         generator: torch.Generator | None,
+        upcoming: Upcoming | None = None,
     ) -> Decision:
         """Choose an action in every slot.
 
@@ -95,13 +92,15 @@ class Actor:
             lengths_S: tokens of each prefix.
             legal_SA: legal actions; None where all are.
             generator: None for the best actions instead of drawn ones.
+            upcoming: the prompts that come next, where they are known.
 
         Raises:
             ValueError: no action is legal in some slot.
             FloatingPointError: the model gives no finite numbers.
         """
         legal = legal_tensor(legal_SA, self.model.device)
-        return self.rule(self.cache.states(observations_SL, lengths_S), legal, generator)
+        states = self.cache.states(observations_SL, lengths_S, upcoming)
+        return self.rule(states, legal, generator)
 
     @torch.inference_mode()
     def decide(

@@ -20,7 +20,7 @@ from transformers import PreTrainedModel
 
 from agents.acting import ActionRule, Actor, SoftmaxPolicy
 from agents.batching import Batch, make_batch, microbatches
-from agents.checkpoint import load_checkpoint, save_checkpoint
+from agents.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
 from agents.environment import (
     Contract,
     check_same_contract,
@@ -30,12 +30,17 @@ from agents.environment import (
 )
 from agents.episodes import Episode, arrays_of
 from agents.errors import AgentError, CheckpointError, TrainingDiverged
-from agents.models.building import build_model, choose_device, tupled
+from agents.export import export
+from agents.models.backbone import Backbone
+from agents.models.building import assemble, build_model, choose_device, tupled
 from agents.models.loading import backbone_from_json
 from agents.models.model import AgentModel, Heads
-from agents.run_log import RunLog
+from agents.models.model_config import ModelConfig
+from agents.processes import launched
+from agents.progress import Leg
+from agents.run_log import RunLog, open_log
 from agents.schedules import scheduled
-from agents.settings import TrainingConfig
+from agents.settings import PolicyConfig, TrainingConfig
 from agents.state import (
     COUNTERS,
     check_facts,
@@ -66,8 +71,9 @@ class LanguageAgent(ABC):
         env: an environment's id, a `gymnasium.Env`, or a `VectorEnv` with the autoreset mode that
             the algorithm needs. None, with a `contract`, makes an agent that can predict.
         config: the algorithm's settings.
-        model: a preset ("tiny", "small"), a folder or Hub id of a language model, a model object,
-            or the `model` of another agent, which is then shared.
+        model: a preset ("tiny", "small", "encoder", "encoder-decoder", "gru", "lstm"), a folder or
+            Hub id of a language model, a model object, a `Backbone`, a `ModelConfig`, or the
+            `model` of another agent, which is then shared.
         seed: of new weights and of all that training draws.
         device: "auto" takes a GPU where there is one.
         env_kwargs: options of the environment, for an id.
@@ -84,7 +90,7 @@ class LanguageAgent(ABC):
         self,
         env: AnyEnv | None,
         config: Any = None,
-        model: str | Path | PreTrainedModel | AgentModel = "tiny",
+        model: str | Path | PreTrainedModel | Backbone | ModelConfig | AgentModel = "tiny",
         seed: int = 0,
         device: str = "auto",
         env_kwargs: Mapping[str, Any] | None = None,
@@ -95,17 +101,21 @@ class LanguageAgent(ABC):
         self.seed = seed
         self.env_id = env if isinstance(env, str) else None
         self.env_kwargs = dict(env_kwargs or {})
+        self.device = choose_device(device)
+        self.processes = launched(self.device)
+        self.device = self.processes.place(self.device)
         self._env: VectorEnv[Any, Any, Any] | None = None
         if env is not None:
-            self._env = make_env(env, self.config.num_envs, self.autoreset, **self.env_kwargs)
+            self._env = self._make_env(env)
             contract = read_contract(self._env)
         if contract is None:
             raise AgentError("expected an environment, or its contract for an agent that only acts")
         self.contract = contract
-        self.device = choose_device(device)
         self.model = build_model(model, contract, seed, self.heads(contract)).to(self.device)
+        if isinstance(self.config, PolicyConfig):
+            self.model.temperature = self.config.temperature
         self.optimizer = torch.optim.AdamW(
-            self.model.parameters(),
+            [weight for weight in self.model.parameters() if weight.requires_grad],
             lr=self.config.learning_rate,
             weight_decay=self.config.weight_decay,
             eps=1e-5,
@@ -116,6 +126,7 @@ class LanguageAgent(ABC):
         self.iteration = 0
         self.leg_start = 0
         self.leg_end = 0
+        self.last_checkpoint: Path | None = None
         self._predict_generator = torch.Generator(self.device).manual_seed(seed)
         self._rule = self.make_rule()
 
@@ -151,6 +162,7 @@ class LanguageAgent(ABC):
         progress_bar: bool = True,
         callback: Callback | None = None,
         run_dir: str | Path | None = None,
+        wandb: str | None = None,
     ) -> Self:
         """Train for at least `total_timesteps` more actions, in whole iterations.
 
@@ -158,8 +170,10 @@ class LanguageAgent(ABC):
             total_timesteps: None goes on with an interrupted training (of a loaded checkpoint)
                 exactly as it would have gone, or else takes `default_timesteps`.
             progress_bar: a bar on a terminal; elsewhere a line now and then.
-            callback: called with the agent after each iteration; False ends the training.
+            callback: called with the agent after each iteration, of several processes in the main
+                one; False ends the training.
             run_dir: for metrics.jsonl, TensorBoard events and the checkpoint.
+            wandb: a project of Weights & Biases to log to as well.
 
         Raises:
             TrainingDiverged: a loss, gradient or reward is not finite.
@@ -168,8 +182,8 @@ class LanguageAgent(ABC):
             total_timesteps = self.default_timesteps()
         self._begin_leg(total_timesteps)
         folder = None if run_dir is None else Path(run_dir)
-        name, leg = type(self).__name__, (self.leg_start, self.leg_end)
-        with RunLog(name, leg, self.num_timesteps, folder, progress_bar, self.shown) as log:
+        main = self.processes.main
+        with self._open_log(folder, progress_bar, wandb) as log:
             while self.num_timesteps < self.leg_end:
                 began, before = time.perf_counter(), self.num_timesteps
                 numbers = self.iterate(folder)
@@ -178,12 +192,20 @@ class LanguageAgent(ABC):
                 numbers["time/steps_per_s"] = (self.num_timesteps - before) / seconds
                 log.record(self.num_timesteps, numbers)
                 # The callback comes first: what it records is then there up to any checkpoint.
-                stop = callback is not None and callback(self) is False
+                stop = main and callback is not None and callback(self) is False
                 if folder is not None and self.at_rest():
-                    self.save(folder / "checkpoint")
-                if stop:
+                    self.save(folder / CHECKPOINT)
+                if self.processes.agreed(stop):
                     break
         return self
+
+    def _open_log(self, folder: Path | None, progress: bool, wandb: str | None) -> RunLog:
+        """The log of the leg; of several processes the main one logs."""
+        if not self.processes.main:
+            return RunLog([])
+        leg = Leg(type(self).__name__, self.leg_start, self.leg_end, self.num_timesteps)
+        settings = {"env_id": self.env_id, "seed": self.seed, **dataclasses.asdict(self.config)}
+        return open_log(leg, folder, self.shown, progress, wandb, settings)
 
     @property
     def env(self) -> VectorEnv[Any, Any, Any]:
@@ -197,11 +219,12 @@ class LanguageAgent(ABC):
                 raise AgentError(
                     "this agent has no environment: load it with load(folder, env=...)"
                 )
-            self._env = make_env(
-                self.env_id, self.config.num_envs, self.autoreset, **self.env_kwargs
-            )
+            self._env = self._make_env(self.env_id)
             check_same_contract(read_contract(self._env), self.contract)
         return self._env
+
+    def _make_env(self, env: AnyEnv) -> VectorEnv[Any, Any, Any]:
+        return make_env(env, self.config.num_envs, self.autoreset, **self.env_kwargs)
 
     def predict(
         self,
@@ -216,7 +239,9 @@ class LanguageAgent(ABC):
         Args:
             observation: (max_tokens,) or (S, max_tokens).
             state: what the last call returned: it holds the keys and values of the prefixes, so
-                that only new tokens are read. It may be left out, at the cost of reading all.
+                that only new tokens are read. It may be left out, at the cost of reading all. A
+                whole prefix then counts as the prompt, as nothing else is known of it: for an
+                encoder or an encoder-decoder, which read a prompt both ways, that is another state.
             episode_start: accepted as SB3's callers pass it; not needed, as the state compares
                 prefixes.
             deterministic: the likeliest action instead of a drawn one.
@@ -249,7 +274,13 @@ class LanguageAgent(ABC):
         return (actions_S if np.ndim(observation) == 2 else actions_S[0]), actor
 
     def save(self, folder: str | Path) -> None:
-        """Write a checkpoint: weights, optimizer and counters, as safetensors and JSON."""
+        """Write a checkpoint: weights, optimizer and counters, as safetensors and JSON.
+
+        Of several processes the main one writes.
+        """
+        self.last_checkpoint = Path(folder)
+        if not self.processes.main:
+            return
         facts = {
             "algorithm": type(self).__name__,
             "config": dataclasses.asdict(self.config),
@@ -257,6 +288,7 @@ class LanguageAgent(ABC):
             "backbone_kind": self.model.backbone.kind,
             "backbone": self.model.backbone.config_json(),
             "heads": dataclasses.asdict(self.model.heads),
+            "model": dataclasses.asdict(self.model.config),
             "progress": self.progress_facts(),
             "env_id": self.env_id,
             "env_kwargs": self.env_kwargs,
@@ -270,6 +302,17 @@ class LanguageAgent(ABC):
         if progress:
             parts["progress"] = progress
         save_checkpoint(Path(folder), facts, parts)
+
+    def export(self, folder: str | Path) -> None:
+        """Write the policy as a folder that plain transformers loads and generates with.
+
+        See `agents.export.export`; of several processes the main one writes.
+
+        Raises:
+            ModelError: the policy is not that of a language model of transformers.
+        """
+        if self.processes.main:
+            export(self.model, self.contract, self.env, Path(folder))
 
     def progress_facts(self) -> dict[str, Any]:
         """What else an exact resumption needs, as JSON; `restore_progress` takes it."""
@@ -317,10 +360,11 @@ class LanguageAgent(ABC):
             if not tokens or not 0 <= min(tokens) <= max(tokens) < contract.vocab_size:
                 raise TypeError("action_tokens are outside of the vocabulary")
             heads = Heads(**facts["heads"])
+            prepared = ModelConfig(**{k: tupled(v) for k, v in facts["model"].items()})
         except (TypeError, KeyError) as error:
             raise CheckpointError(f"{folder} was written by another version: {error}") from error
         backbone = backbone_from_json(facts["backbone_kind"], facts["backbone"])
-        model = AgentModel(backbone, tokens, contract.action_positions, heads)
+        model = assemble(backbone, contract, heads, prepared)
         load_weights(model, parts.get("model", {}), Path(folder))
         agent = cls(env, config, model, facts["seed"], device, contract=contract)
         check_same_contract(agent.contract, contract)
@@ -333,6 +377,7 @@ class LanguageAgent(ABC):
             raise CheckpointError(f"{folder} has no fitting training state: {error}") from error
         for counter in COUNTERS:
             setattr(agent, counter, facts[counter])
+        agent.last_checkpoint = Path(folder)
         return agent
 
     def default_timesteps(self) -> int | None:
@@ -356,13 +401,14 @@ class LanguageAgent(ABC):
         uninterrupted one.
         """
         actions, batches, envs = np.random.SeedSequence([self.seed, self.iteration]).spawn(3)
-        generator = torch.Generator(self.device)
+        generator = self.processes.generator(self.device, self.config.num_envs)
         generator.manual_seed(int(actions.generate_state(1, np.uint64)[0] >> np.uint64(1)))
         return generator, np.random.default_rng(batches), int(envs.generate_state(1)[0] >> 1)
 
     def _done(self) -> float:
-        """Share of the leg that is done."""
-        return (self.num_timesteps - self.leg_start) / (self.leg_end - self.leg_start)
+        """Share of the leg that is done; 0 where an update is made outside of one."""
+        length = self.leg_end - self.leg_start
+        return (self.num_timesteps - self.leg_start) / length if length else 0.0
 
     def _schedule(self) -> float:
         """Set the learning rate that is due."""
@@ -382,6 +428,8 @@ class LanguageAgent(ABC):
     ) -> Numbers:
         """The gradient of the mean loss over a minibatch's states; numbers to log.
 
+        Several processes divide the minibatch, and all have the sums.
+
         Args:
             episodes: all episodes.
             group: the places of those in the minibatch.
@@ -392,12 +440,19 @@ class LanguageAgent(ABC):
             TrainingDiverged: the loss is not finite.
         """
         self.optimizer.zero_grad(set_to_none=True)
+        totals = self._add_gradient(episodes, group, loss_of, run_dir)
+        self.processes.sum_gradients(self.model.parameters())
+        return self.processes.sum_numbers(totals)
+
+    def _add_gradient(
+        self, episodes: Sequence[Episode], group: Places, loss_of: LossOf, run_dir: Path | None
+    ) -> Numbers:
+        """This process's part of what `_accumulate` does, on top of the gradient that is there."""
         states = sum(episodes[place].steps for place in group)
         totals: Numbers = {}
-        for part in microbatches(
-            [episodes[place] for place in group], self.config.microbatch_tokens
-        ):
-            places = group[part]
+        own = self.processes.share(group)
+        for part in microbatches([episodes[place] for place in own], self.config.microbatch_tokens):
+            places = own[part]
             chosen = [episodes[place] for place in places]
             batch = make_batch(chosen, self.contract.n_actions, self.device)
             loss, numbers = loss_of(batch, places)
@@ -428,6 +483,7 @@ class LanguageAgent(ABC):
         """Save the batch that did it; the error to raise."""
         folder = Path(tempfile.mkdtemp()) if run_dir is None else run_dir
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"diverged-{self.num_timesteps}.npz"
+        rank = f"-{self.processes.rank}" if self.processes.rank else ""
+        path = folder / f"diverged-{self.num_timesteps}{rank}.npz"
         np.savez(path, **arrays)  # type: ignore[arg-type]
-        return TrainingDiverged(what, self.num_timesteps, path)
+        return TrainingDiverged(what, self.num_timesteps, path, self.last_checkpoint)

@@ -1,7 +1,8 @@
-"""The lines of every report to compare with: random legal actions, a simple rule, the expert."""
+"""The lines to compare with: random and most frequent actions, a simple rule, the expert."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy.typing as npt
 from gymnasium.vector import VectorEnv
 
 from agents.environment import reference_actions
+from agents.episodes import Episode
 from agents.errors import AgentError
 
 
@@ -41,6 +43,38 @@ class RandomAgent:
         if action_masks is not None:
             keys_SA = np.where(np.broadcast_to(action_masks, keys_SA.shape), keys_SA, -1.0)
         actions_S = keys_SA.argmax(axis=1)
+        return (actions_S if np.ndim(observation) == 2 else actions_S[0]), None
+
+
+class MajorityAgent:
+    """Takes the legal action that is the most frequent in some episodes; of equals, the first.
+
+    Args:
+        n_actions: of the environment.
+        episodes: whose actions are counted, as of the expert on the training split.
+    """
+
+    def __init__(self, n_actions: int, episodes: Sequence[Episode]) -> None:
+        """Count the actions."""
+        self._counts_A = np.zeros(n_actions, np.int64)
+        for episode in episodes:
+            self._counts_A += np.bincount(episode.actions_T, minlength=n_actions)
+
+    def predict(
+        self,
+        observation: npt.NDArray[np.integer],
+        state: None = None,
+        episode_start: object = None,
+        deterministic: bool = True,
+        action_masks: npt.NDArray[Any] | None = None,
+    ) -> tuple[Any, None]:
+        """Actions for one observation or a batch; `deterministic` changes nothing."""
+        del state, episode_start, deterministic
+        slots = len(np.atleast_2d(observation))
+        counts_SA = np.broadcast_to(self._counts_A, (slots, len(self._counts_A)))
+        if action_masks is not None:
+            counts_SA = np.where(np.broadcast_to(action_masks, counts_SA.shape), counts_SA, -1)
+        actions_S = counts_SA.argmax(axis=1)
         return (actions_S if np.ndim(observation) == 2 else actions_S[0]), None
 
 

@@ -14,7 +14,10 @@ import torch
 from torch import Tensor
 
 from agents.episodes import Episode, unpack
-from agents.models.distribution import entropy, masked_log_softmax, take
+from agents.models.distribution import (
+    log_probs_and_entropies,
+    masked_log_softmax,
+)
 from agents.models.heads import States
 from agents.models.model import AgentModel
 
@@ -78,12 +81,20 @@ def read(model: AgentModel, batch: Batch) -> States:
 def evaluate(model: AgentModel, batch: Batch) -> Evaluation:
     """Log-probabilities, entropies and values of all states in one forward pass."""
     states = read(model, batch)
-    log_probs_NA = masked_log_softmax(model.logits(states), batch.legal_NA)
-    return Evaluation(
-        log_probs=take(log_probs_NA, batch.actions_N),
-        entropies=entropy(log_probs_NA),
-        values=model.values(states),
-    )
+    return _evaluated(model, batch, states, model.logits(states))
+
+
+def evaluate_with_policy(model: AgentModel, batch: Batch) -> tuple[Evaluation, Tensor]:
+    """The same, and the log-probabilities of all actions, (N, A)."""
+    states = read(model, batch)
+    logits_NA = model.logits(states)
+    evaluation = _evaluated(model, batch, states, logits_NA)
+    return evaluation, masked_log_softmax(logits_NA, batch.legal_NA)
+
+
+def _evaluated(model: AgentModel, batch: Batch, states: States, logits_NA: Tensor) -> Evaluation:
+    both_N = log_probs_and_entropies(logits_NA, batch.legal_NA, batch.actions_N)
+    return Evaluation(*both_N, model.values(states))
 
 
 def minibatches(
@@ -137,6 +148,8 @@ def microbatches(episodes: Sequence[Episode], max_tokens: int | None) -> list[np
 
     An episode longer than that has a group for itself.
     """
+    if not episodes:
+        return []
     if max_tokens is None:
         return [np.arange(len(episodes))]
     lengths_E = np.array([len(episode.tokens_L) for episode in episodes])

@@ -1,9 +1,12 @@
-"""Behaviour cloning: learn to act as the environment's expert does.
+"""Behaviour cloning: learn to act as the environment's expert does, or as recorded episodes show.
 
 Pomerleau 1991, "Efficient Training of Artificial Neural Networks for Autonomous Navigation". Over
-the states and actions of expert episodes, with the policy a softmax over the legal actions:
+the states and actions of the demonstrations, with the policy a softmax over the legal actions:
 
-    L(theta) = - E[ log pi_theta(a_expert | s) ]
+    L(theta) = - E[ w log pi_theta(a | s) ]
+
+with w = 1, or by the episode's return as in reward-weighted regression (Peters & Schaal 2007,
+"Reinforcement Learning by Reward-Weighted Regression for Operational Space Control").
 
 Each example's expert episode is played once and kept; one forward pass an episode gives the
 probabilities of all its actions.
@@ -20,11 +23,14 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 from torch import Tensor
 
+from agents.advantages import side_by_side
 from agents.agent import LanguageAgent, Numbers, Places
-from agents.batching import Batch, evaluate, minibatches
-from agents.environment import attribute, reference_actions
+from agents.batching import Batch, minibatches
 from agents.episodes import Episode, total_steps
-from agents.rollout import play_examples
+from agents.errors import AgentError
+from agents.imitation import cloning_loss, play_expert
+from agents.recorded import load_episodes
+from agents.returns import Floats
 from agents.settings import TrainingConfig
 
 
@@ -36,8 +42,14 @@ class BCConfig(TrainingConfig):
     """Slots of the vector environment in which the expert plays."""
     episodes: int = 2000
     """Examples whose expert episodes are learnt from (at most those that the split has)."""
+    recorded: str | None = None
+    """A file of recorded episodes to learn from, all of them, instead of the expert's."""
+    min_return: float | None = None
+    """Leave out episodes with a lower return; None for none."""
+    return_temperature: float | None = None
+    """Weigh episodes by exp(return / temperature), scaled to a mean of 1; None for equally."""
     epochs: int = 4
-    """Passes over the expert's episodes."""
+    """Passes over the episodes."""
     minibatch_tokens: int = 1024
     """Padded tokens of a minibatch, prompts included."""
     learning_rate: float = 1.5e-3
@@ -51,12 +63,14 @@ class BCConfig(TrainingConfig):
         """Check the ranges."""
         super().__post_init__()
         self.expect_at_least_one("episodes", "epochs")
+        if self.return_temperature is not None:
+            self.expect_above_zero("return_temperature")
 
 
 class BehaviourCloning(LanguageAgent):
-    """Supervised learning from the expert; see the module and `LanguageAgent` for the arguments.
+    """Supervised learning from demonstrations; see the module and `LanguageAgent`'s arguments.
 
-    A timestep is one expert action learnt from, again in every epoch.
+    A timestep is one demonstrated action learnt from, again in every epoch.
     """
 
     config: BCConfig
@@ -67,33 +81,42 @@ class BehaviourCloning(LanguageAgent):
         "cloning/sure": ".1%",
         "time/steps_per_s": ",.0f",
     }
-    _episodes: list[Episode] | None = None
+    _demonstrations: list[Episode] | None = None
 
     def default_timesteps(self) -> int:
         """The configured number of epochs."""
         epochs: int = self.config.epochs
-        return epochs * total_steps(self.expert_episodes())
+        return epochs * total_steps(self.demonstrations())
 
-    def expert_episodes(self) -> list[Episode]:
-        """The expert's episode on each chosen example of the split, played once and then kept."""
-        if self._episodes is None:
-            available = int(attribute(self.env, "num_examples"))
-            rng = np.random.default_rng(self.seed)
-            count = min(self.config.episodes, available)
-            examples = rng.choice(available, size=count, replace=False).astype(np.int64)
-            played = play_examples(
-                self.env,
-                self.contract,
-                examples,
-                lambda state: reference_actions(self.env, "expert"),
-                seed=self.seed,
-            )
-            self._episodes = [each.episode for each in played]
-        return self._episodes
+    def demonstrations(self) -> list[Episode]:
+        """The recorded episodes, or the expert's on examples of the split, played once and kept.
+
+        Raises:
+            RecordingError: the file of recorded episodes is missing, damaged, or of another
+                environment.
+            AgentError: no episode has the return that is asked for.
+        """
+        if self._demonstrations is None:
+            config = self.config
+            if config.recorded is not None:
+                episodes = load_episodes(config.recorded, self.contract)
+            else:
+                episodes = play_expert(self.env, self.contract, config.episodes, self.seed)
+            if config.min_return is not None:
+                highest = max(episode.episode_return for episode in episodes)
+                episodes = [e for e in episodes if e.episode_return >= config.min_return]
+                if not episodes:
+                    raise AgentError(
+                        f"no episode has a return of {config.min_return} or more (min_return): "
+                        f"the highest is {highest:.3f}"
+                    )
+            self._demonstrations = episodes
+            self._weights = step_weights(episodes, config.return_temperature)
+        return self._demonstrations
 
     def iterate(self, run_dir: Path | None) -> Numbers:
         """One pass over the episodes; see `LanguageAgent.iterate`."""
-        episodes = self.expert_episodes()
+        episodes = self.demonstrations()
         _, rng, _ = self._streams()
         losses: list[tuple[int, Numbers]] = []
         for group in minibatches(episodes, self.config.minibatch_tokens, rng):
@@ -111,9 +134,21 @@ class BehaviourCloning(LanguageAgent):
         return {**means, "cloning/learning_rate": rate}
 
     def _loss(self, batch: Batch, places: Places) -> tuple[Tensor, Numbers]:
-        """The module's equation; `sure` is the share of expert actions above probability 0.5."""
-        del places
-        log_probs_N = evaluate(self.model, batch).log_probs
-        loss = -log_probs_N.mean()
-        sure = (log_probs_N.detach() > np.log(0.5)).float().mean()
+        """The module's equation; `sure` is the share of the actions above probability 0.5."""
+        losses_N = cloning_loss(self.model, batch)
+        loss = (side_by_side(self._weights, places, self.device) * losses_N).mean()
+        sure = (losses_N.detach() < np.log(2.0)).float().mean()
         return loss, {"cloning/loss": float(loss.detach()), "cloning/sure": float(sure)}
+
+
+def step_weights(episodes: list[Episode], temperature: float | None) -> list[Floats]:
+    """Weights w of the steps, one array an episode; their mean over all steps is 1."""
+    if temperature is None:
+        return [np.ones(episode.steps) for episode in episodes]
+    returns_E = np.array([episode.episode_return for episode in episodes])
+    weights_E = np.exp((returns_E - returns_E.max()) / temperature)
+    mean = np.average(weights_E, weights=[episode.steps for episode in episodes])
+    return [
+        np.full(episode.steps, weight / mean)
+        for episode, weight in zip(episodes, weights_E, strict=True)
+    ]

@@ -21,6 +21,8 @@ from torch import Tensor
 
 from agents.errors import CheckpointError
 
+CHECKPOINT = "checkpoint"
+"""The folder in a run's folder."""
 INDEX = "checkpoint.json"
 FORMAT = 1
 

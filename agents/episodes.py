@@ -5,12 +5,14 @@ Shapes: S slots, T steps of an episode, L tokens of its last acted-on prefix, A 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
 from agents.environment import Ints, Mask
 
@@ -196,3 +198,86 @@ def arrays_of(episodes: Sequence[Episode]) -> dict[str, npt.NDArray[Any]]:
             "values_T",
         )
     }
+
+
+STEP_FIELDS: Mapping[str, type[np.generic]] = {
+    "positions_T": np.int32,
+    "actions_T": np.int32,
+    "rewards_T": np.float64,
+    "log_probs_T": np.float32,
+    "values_T": np.float32,
+}
+"""The numbers that an episode has of every step."""
+
+
+def episodes_to_tensors(episodes: Sequence[Episode]) -> dict[str, Tensor]:
+    """The episodes end to end as a few flat tensors, for a file or another process.
+
+    `tensors_to_episodes` gives them back bit by bit.
+
+    Raises:
+        ValueError: some episodes have masks of legal actions and others have none.
+    """
+    flat = {
+        "tokens": _end_to_end([e.tokens_L for e in episodes], np.int32),
+        "token_counts": np.array([len(e.tokens_L) for e in episodes], np.int32),
+        "step_counts": np.array([e.steps for e in episodes], np.int32),
+        "bootstraps": np.array([e.bootstrap for e in episodes], np.float64),
+    }
+    for field, kind in STEP_FIELDS.items():
+        flat[field] = _end_to_end([getattr(e, field) for e in episodes], kind)
+    masks = [e.legal_TA8 for e in episodes if e.legal_TA8 is not None]
+    if masks:
+        if len(masks) < len(episodes):
+            raise ValueError("some episodes have masks of legal actions; expected all or none")
+        flat["legal_TA8"] = np.concatenate(masks)
+    for name in sorted({name for e in episodes for name in e.metrics}):
+        having = [place for place, e in enumerate(episodes) if name in e.metrics]
+        flat[f"metric_places/{name}"] = np.array(having, np.int32)
+        values = [episodes[place].metrics[name] for place in having]
+        flat[f"metrics/{name}"] = np.array(values, np.float64)
+    return {name: torch.from_numpy(array) for name, array in flat.items()}
+
+
+def tensors_to_episodes(tensors: Mapping[str, Tensor]) -> list[Episode]:
+    """The inverse of `episodes_to_tensors`.
+
+    Raises:
+        KeyError: a tensor is missing.
+        ValueError: they do not fit together.
+    """
+    flat = {name: tensor.numpy() for name, tensor in tensors.items()}
+    token_counts_E, step_counts_E = flat["token_counts"], flat["step_counts"]
+    columns = {
+        field: _divided(flat[field].astype(kind, copy=False), step_counts_E)
+        for field, kind in STEP_FIELDS.items()
+    }
+    columns["tokens_L"] = _divided(flat["tokens"].astype(np.int32, copy=False), token_counts_E)
+    if "legal_TA8" in flat:
+        columns["legal_TA8"] = _divided(flat["legal_TA8"], step_counts_E)
+    metrics: list[dict[str, float]] = [{} for _ in step_counts_E]
+    for key, values in flat.items():
+        kind_of, _, name = key.partition("/")
+        if kind_of == "metrics":
+            for place, value in zip(flat[f"metric_places/{name}"], values, strict=True):
+                metrics[place][name] = float(value)
+    episodes = []
+    for place, bootstrap in enumerate(flat["bootstraps"]):
+        fields: dict[str, Any] = {field: arrays[place] for field, arrays in columns.items()}
+        if fields["positions_T"].max(initial=0) >= len(fields["tokens_L"]):
+            raise ValueError(f"a state of episode {place} lies behind its tokens")
+        fields.setdefault("legal_TA8", None)
+        episodes.append(Episode(**fields, bootstrap=float(bootstrap), metrics=metrics[place]))
+    return episodes
+
+
+def _end_to_end(arrays: Sequence[npt.NDArray[Any]], kind: type[np.generic]) -> npt.NDArray[Any]:
+    return np.concatenate([np.zeros(0, kind), *arrays])
+
+
+def _divided(rows: npt.NDArray[Any], counts_E: npt.NDArray[np.integer]) -> list[npt.NDArray[Any]]:
+    """Runs of so many rows each, as copies of their own."""
+    if counts_E.min(initial=1) < 1 or counts_E.sum() != len(rows):
+        raise ValueError(f"{len(rows)} rows do not divide into runs of {counts_E.tolist()[:8]}...")
+    ends_E = np.cumsum(counts_E)
+    return [rows[end - count : end].copy() for end, count in zip(ends_E, counts_E, strict=True)]

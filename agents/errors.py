@@ -23,21 +23,30 @@ class CheckpointError(AgentError):
     """A checkpoint folder that is missing, incomplete or made by another algorithm."""
 
 
+class RecordingError(AgentError):
+    """Recorded episodes that are missing, damaged or of another environment."""
+
+
 class TrainingDiverged(RuntimeError):
     """A loss, gradient or reward that is not finite: training has stopped.
 
     Attributes:
         step: environment steps (or, when cloning, expert actions) trained on before the bad one.
         batch_path: the file with the arrays of the batch that did it.
+        checkpoint: the folder of the last checkpoint, which was good; None if none was written.
     """
 
-    def __init__(self, what: str, step: int, batch_path: Path) -> None:
-        """Name the quantity, the step and the saved batch."""
+    def __init__(self, what: str, step: int, batch_path: Path, checkpoint: Path | None) -> None:
+        """Name the quantity, the step, the saved batch and the checkpoint."""
         self.step = step
         self.batch_path = batch_path
+        self.checkpoint = checkpoint
+        good = f"the last good checkpoint is in {checkpoint}"
+        if checkpoint is None:
+            good = "no checkpoint was written yet"
         super().__init__(
             f"training stopped at step {step}: {what} is not finite. The weights were not updated "
-            f"with it and the last checkpoint is intact. The batch is saved in {batch_path}"
+            f"with it. The batch is saved in {batch_path}; {good}"
         )
 
 

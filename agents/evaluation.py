@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 from gymnasium.vector import AutoresetMode, VectorEnv
 
+from agents.checkpoint import write_atomically
 from agents.environment import Contract, attribute, check_same_contract, make_env, read_contract
 from agents.episodes import examples_in_order
 from agents.errors import AgentError
-from agents.rollout import Choose, play_examples
+from agents.rollout import Choose, Played, play_examples
 
 RESAMPLES = 1000
 Aggregate = Callable[[dict[str, npt.NDArray[np.float64]]], dict[str, float]]
@@ -94,6 +97,7 @@ def evaluate(
     deterministic: bool = True,
     num_envs: int = 64,
     seed: int = 0,
+    predictions: str | Path | None = None,
     **env_kwargs: Any,
 ) -> Result:
     """Play each example of a split once.
@@ -106,6 +110,8 @@ def evaluate(
         deterministic: passed on to `agent.predict`.
         num_envs: slots of the vector environment.
         seed: of what the task draws, and of the bootstrap.
+        predictions: a file for what the agent said, as JSON Lines: one object an example, with
+            index, prompt (null where the environment has no tokenizer), text, return and metrics.
         env_kwargs: the environment's other options.
 
     Raises:
@@ -123,7 +129,7 @@ def evaluate(
         available = int(attribute(env, "num_examples"))
         count = available if episodes is None else min(episodes, available)
         examples = examples_in_order(count, available)
-        played = play_examples(env, contract, examples, _chooser(agent, env, deterministic), seed)
+        played = play_examples(env, contract, examples, chooser(agent, env, deterministic), seed)
         names = sorted({name for each in played for name in each.episode.metrics})
         metrics = {
             name: np.array([each.episode.metrics.get(name, np.nan) for each in played])
@@ -133,6 +139,9 @@ def evaluate(
         aggregate = attribute(env, "aggregate_metrics", mean_of_each)
         scores = bootstrap(metrics | {"return": returns}, _with_return(aggregate), seed)
         score_name = str(attribute(env, "score_name", "return"))
+        if predictions is not None:
+            prompts = prompt_texts(env, played)
+            write_predictions(Path(predictions), examples, prompts, played)
     finally:
         env.close()
     return Result(
@@ -143,6 +152,58 @@ def evaluate(
         texts=[each.text for each in played],
         returns=returns,
     )
+
+
+def paired_difference(one: Result, other: Result, seed: int = 0) -> Interval:
+    """How much higher `one`'s mean return is than `other`'s on the same examples.
+
+    Examples are resampled with both agents' returns on them, so that the interval is narrower than
+    those of the two scores: what makes an example hard for both cancels out.
+
+    Raises:
+        AgentError: they played different examples.
+    """
+    if not np.array_equal(one.examples, other.examples):
+        raise AgentError("the agents played different examples: evaluate both on the same ones")
+    differences = {"difference": one.returns - other.returns}
+    return bootstrap(differences, mean_of_each, seed)["difference"]
+
+
+def prompt_texts(env: VectorEnv[Any, Any, Any], played: list[Played]) -> list[str | None]:
+    """The prompt of each episode, as far as the environment's tokenizer has its tokens.
+
+    Labels and the like, which a task adds beyond the tokenizer's vocabulary, are left out.
+    """
+    tokenizer = getattr(attribute(env, "task", None), "tokenizer", None)
+    if tokenizer is None:
+        return [None] * len(played)
+    prompts = [each.episode.tokens_L[: each.episode.positions_T[0] + 1] for each in played]
+    texts: list[str | None] = tokenizer.decode_batch(
+        [tokens_L[tokens_L < tokenizer.vocab_size].tolist() for tokens_L in prompts]
+    )
+    return texts
+
+
+def write_predictions(
+    path: Path,
+    examples: npt.NDArray[np.int64],
+    prompts: list[str | None],
+    played: list[Played],
+) -> None:
+    """Write JSON Lines, one object an example, atomically."""
+    lines = [
+        {
+            "index": int(index),
+            "prompt": prompt,
+            "text": each.text,
+            "return": each.episode.episode_return,
+            "metrics": each.episode.metrics,
+        }
+        for index, prompt, each in zip(examples, prompts, played, strict=True)
+    ]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+    write_atomically(path, text.encode())
 
 
 def mean_of_each(metrics: dict[str, npt.NDArray[np.float64]]) -> dict[str, float]:
@@ -197,7 +258,7 @@ def _with_return(aggregate: Aggregate) -> Aggregate:
     return scores
 
 
-def _chooser(
+def chooser(
     agent: Predictor, env: VectorEnv[Any, Any, Any], deterministic: bool
 ) -> Callable[[Choose], npt.NDArray[np.integer]]:
     """The agent as `play_examples` calls it: it keeps the state and passes masks on."""

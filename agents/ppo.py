@@ -7,29 +7,39 @@ Schulman et al. 2017, "Proximal Policy Optimization Algorithms", equations 7 and
 
 with A by generalised advantage estimation. An episode's states are the prefixes of one sequence:
 one forward pass gives r, V and H of all of them.
+
+To stay near the policy that training began with, rho, the distance can be a part of each action's
+reward, R(s, a) - beta log(pi_old(a | s) / rho(a | s)) (Ziegler et al. 2019, "Fine-Tuning Language
+Models from Human Preferences", equation 2), or of the loss, + beta KL(pi_theta || rho), exact over
+the legal actions. beta is fixed, or follows a target (`adapted_coefficient`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from agents.advantages import by_episode, explained_variance, steps_of
 from agents.agent import Numbers, Places
-from agents.batching import Batch, Evaluation, evaluate, minibatches
-from agents.episodes import Episode
-from agents.returns import Floats, generalised_advantages, normalised, step_mask
+from agents.batching import Batch, Evaluation, evaluate, evaluate_with_policy, minibatches
+from agents.episodes import Episode, total_steps
+from agents.errors import AgentError
+from agents.reference import ReferencePolicy, adapted_coefficient, kl_divergence
+from agents.returns import Floats, generalised_advantages, normalised
 from agents.rollout_agent import RolloutAgent
-from agents.settings import RolloutConfig
+from agents.schedules import Schedule, scheduled
+from agents.settings import PolicyConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class PPOConfig(RolloutConfig):
+class PPOConfig(PolicyConfig):
     """Settings of PPO."""
 
     epochs: int = 2
@@ -38,23 +48,42 @@ class PPOConfig(RolloutConfig):
     """Of the advantages: 0 for one-step, 1 for Monte Carlo."""
     clip: float = 0.2
     """How far the probability ratio may move from 1 before its gradient is cut."""
+    clip_schedule: Schedule = "constant"
+    """How `clip` falls over the training: constant, linear (to 0), cosine (to 0)."""
     value_clip: float | None = None
     """How far a value may move from its estimate at acting; None for no limit."""
     value_coefficient: float = 0.5
     """Weight of the value loss."""
     entropy_coefficient: float = 0.01
     """Weight of the entropy bonus."""
+    entropy_schedule: Schedule = "constant"
+    """How it falls over the training: constant, linear (to 0), cosine (to 0)."""
     normalise_advantages: bool = True
     """Scale the advantages of an update to mean 0 and deviation 1."""
     target_kl: float | None = 0.03
     """End an update when the policy has moved 1.5 times as far as this; None for never."""
+    kl_penalty: Literal["none", "reward", "loss"] = "none"
+    """Whether the distance to the policy that training began with lowers the rewards, or is a part
+    of the loss (which costs another forward pass a minibatch)."""
+    kl_coefficient: float = 0.1
+    """Weight of that distance, in rewards per nat; what it begins with where it is adapted."""
+    kl_target: float | None = None
+    """Adapt the weight until the distance is so many nats an action; None for a fixed weight."""
+    kl_horizon: int = 20_000
+    """Actions over which the weight changes by a fifth while the distance is far off its target."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
         super().__post_init__()
-        self.expect_at_least_one("epochs")
+        self.expect_at_least_one("epochs", "kl_horizon")
         self.expect_between(0, 1, "lam")
         self.expect_above_zero("clip")
+        self.expect_between(0, float("inf"), "kl_coefficient")
+        for name in ("value_clip", "target_kl", "kl_target"):
+            if getattr(self, name) is not None:
+                self.expect_above_zero(name)
+        if self.kl_target is not None and not self.kl_coefficient:
+            raise AgentError("kl_coefficient is 0, and no target changes that: begin above 0")
 
 
 class Targets(NamedTuple):
@@ -72,13 +101,21 @@ class PPO(RolloutAgent):
     config: PPOConfig
     config_type: ClassVar[type[PPOConfig]] = PPOConfig
 
+    _reference: ReferencePolicy | None = None
+    _kl_coefficient: float | None = None
+
     def update(
         self, episodes: Sequence[Episode], rng: np.random.Generator, run_dir: Path | None = None
     ) -> Numbers:
         """Improve the policy and the values on some episodes; numbers to log."""
-        config = self.config
         rate = self._schedule()
-        advantages, returns = advantages_and_returns(episodes, config)
+        config = self._current_config()
+        if config.kl_penalty != "none" and self._reference is None:
+            self._reference = ReferencePolicy(self.model)
+        distance, rewarded = 0.0, episodes
+        if config.kl_penalty == "reward":
+            distance, rewarded = self._penalised(episodes, config)
+        advantages, returns = advantages_and_returns(rewarded, config)
 
         def loss_of(batch: Batch, places: Places) -> tuple[Tensor, Numbers]:
             targets = make_targets(
@@ -87,7 +124,14 @@ class PPO(RolloutAgent):
                 [returns[place] for place in places],
                 self.device,
             )
-            return ppo_loss(evaluate(self.model, batch), targets, config)
+            if config.kl_penalty != "loss":
+                return ppo_loss(evaluate(self.model, batch), targets, config)
+            assert self._reference is not None
+            new, log_probs_NA = evaluate_with_policy(self.model, batch)
+            loss, numbers = ppo_loss(new, targets, config)
+            kl = kl_divergence(log_probs_NA, self._reference.log_probs(batch)).mean()
+            numbers["kl/reference"] = float(kl.detach())
+            return loss + config.kl_coefficient * kl, numbers
 
         losses: list[Numbers] = []
         epoch, stop, kl = 0, False, 0.0
@@ -105,13 +149,72 @@ class PPO(RolloutAgent):
                     break
                 numbers["policy/gradient_norm"] = self._step(episodes, group, run_dir)
             epoch += 1
+        means = {key: float(np.mean([n[key] for n in losses if key in n])) for key in losses[0]}
+        if config.kl_penalty != "none":
+            means = {"kl/reference": distance, "kl/coefficient": config.kl_coefficient, **means}
+            self._adapt(means["kl/reference"], total_steps(episodes), config)
         return {
-            **{key: float(np.mean([n[key] for n in losses if key in n])) for key in losses[0]},
+            **means,
             "policy/kl": kl,
             "value/explained_variance": explained_variance(episodes, returns),
             "policy/epochs": epoch,
             "policy/learning_rate": rate,
         }
+
+    def _current_config(self) -> PPOConfig:
+        """The settings with what changes over the training as it is now."""
+        config, done = self.config, self._done()
+        beta = config.kl_coefficient if self._kl_coefficient is None else self._kl_coefficient
+        return dataclasses.replace(
+            config,
+            clip=scheduled(config.clip_schedule, config.clip, 0.0, done),
+            entropy_coefficient=scheduled(
+                config.entropy_schedule, config.entropy_coefficient, 0.0, done
+            ),
+            kl_coefficient=beta,
+        )
+
+    def _penalised(
+        self, episodes: Sequence[Episode], config: PPOConfig
+    ) -> tuple[float, list[Episode]]:
+        """The mean distance to the reference, and the episodes with it in their rewards."""
+        assert self._reference is not None
+        tokens = config.microbatch_tokens or config.minibatch_tokens
+        references = self._reference.of_actions(episodes, self.contract.n_actions, tokens)
+        distances = [e.log_probs_T - own for e, own in zip(episodes, references, strict=True)]
+        penalised = [
+            dataclasses.replace(e, rewards_T=e.rewards_T - config.kl_coefficient * distance_T)
+            for e, distance_T in zip(episodes, distances, strict=True)
+        ]
+        return float(np.concatenate(distances).mean()), penalised
+
+    def _adapt(self, kl: float, actions: int, config: PPOConfig) -> None:
+        """Move the weight of the KL penalty, where it has a target."""
+        if config.kl_target is not None:
+            beta, horizon = config.kl_coefficient, config.kl_horizon
+            self._kl_coefficient = adapted_coefficient(beta, kl, config.kl_target, actions, horizon)
+
+    def progress_facts(self) -> dict[str, Any]:
+        """The weight of the KL penalty, and whether the reference is the adapter switched off."""
+        if self._reference is None:
+            return {}
+        return {
+            "kl_coefficient": self._kl_coefficient,
+            "adapter_off": self._reference.adapter_off,
+        }
+
+    def progress_tensors(self) -> dict[str, Tensor]:
+        """The reference's own weights."""
+        return {} if self._reference is None else self._reference.weights
+
+    def restore_progress(self, facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+        """Set the reference and the weight of the KL penalty; see `LanguageAgent`."""
+        if self.config.kl_penalty == "none" or not facts:
+            super().restore_progress(facts, tensors)
+            return
+        self._reference = ReferencePolicy(self.model, tensors, bool(facts["adapter_off"]))
+        beta = facts["kl_coefficient"]
+        self._kl_coefficient = None if beta is None else float(beta)
 
 
 def ppo_loss(
@@ -156,24 +259,14 @@ def advantages_and_returns(
 
     One array an episode.
     """
-    lengths_E = np.array([episode.steps for episode in episodes])
-    inside_ET = step_mask(lengths_E, int(lengths_E.max()))
-    rewards_ET, values_ET = np.zeros(inside_ET.shape), np.zeros(inside_ET.shape)
-    rewards_ET[inside_ET] = np.concatenate([episode.rewards_T for episode in episodes])
-    values_ET[inside_ET] = np.concatenate([episode.values_T for episode in episodes])
-    advantages_ET = generalised_advantages(
-        rewards_ET,
-        values_ET,
-        lengths_E,
-        np.array([episode.bootstrap for episode in episodes]),
-        gamma=config.gamma,
-        lam=config.lam,
-    )
-    flat, ends = advantages_ET[inside_ET], np.cumsum(lengths_E)[:-1]
-    returns = flat + values_ET[inside_ET]
+    steps = steps_of(episodes)
+    advantages_ET = generalised_advantages(*steps, gamma=config.gamma, lam=config.lam)
+    returns = by_episode(advantages_ET + steps.values_ET, steps.lengths_E)
+    advantages = by_episode(advantages_ET, steps.lengths_E)
     if config.normalise_advantages:
-        flat = normalised(flat)
-    return np.split(flat, ends), np.split(returns, ends)
+        flat = normalised(np.concatenate(advantages))
+        advantages = np.split(flat, np.cumsum(steps.lengths_E)[:-1])
+    return advantages, returns
 
 
 def make_targets(
@@ -192,10 +285,3 @@ def make_targets(
     return Targets(
         *(torch.from_numpy(np.concatenate(c).astype(np.float32)).to(device) for c in columns)
     )
-
-
-def explained_variance(episodes: Sequence[Episode], returns: Sequence[Floats]) -> float:
-    """How much of the returns' variance the values at acting explain: 1 for all, 0 for none."""
-    target, value = np.concatenate(returns), np.concatenate([e.values_T for e in episodes])
-    variance = float(target.var())
-    return 1.0 - float((target - value).var()) / variance if variance > 0 else 0.0

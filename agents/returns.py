@@ -57,6 +57,44 @@ def generalised_advantages(
     return advantages_ET
 
 
+def n_step_returns(
+    rewards_ET: Floats,
+    values_ET: Floats,
+    lengths_E: npt.NDArray[np.integer],
+    bootstrap_E: Floats,
+    gamma: float,
+    n: int | None,
+) -> Floats:
+    """Returns over n steps and what the state then reached is worth, (E, T).
+
+    Sutton & Barto 2018, equation 7.1: G_t = r_t + ... + gamma^(n-1) r_(t+n-1) + gamma^n V(s_t+n),
+    cut short at the episode's end, where the bootstrap takes the place of V.
+
+    Args:
+        rewards_ET: reward of each step.
+        values_ET: what the state that each step was taken in is worth.
+        lengths_E: steps of each episode, at least 1.
+        bootstrap_E: value after the last step: 0 where the episode terminated.
+        gamma: discount.
+        n: at least 1; None for all steps to the end (Monte Carlo), whatever the values.
+    """
+    inside_ET = step_mask(lengths_E, rewards_ET.shape[1])
+    steps = rewards_ET.shape[1]
+    ahead = steps if n is None else min(n, steps)
+    # What follows the steps taken: V of the states n later, and the bootstrap at an episode's end.
+    following_ET = np.zeros((len(rewards_ET), steps + 1))
+    following_ET[:, :-1] = np.where(inside_ET, values_ET, 0.0)
+    following_ET[np.arange(len(lengths_E)), lengths_E] = bootstrap_E
+    rest_ET = following_ET[:, 1:]
+    returns_ET = np.zeros_like(rewards_ET)
+    for _ in range(ahead):
+        returns_ET = np.where(inside_ET, rewards_ET + gamma * rest_ET, 0.0)
+        # One step more: what follows step t is the return of step t + 1, or the episode's end.
+        rest_ET = np.concatenate([returns_ET[:, 1:], np.zeros((len(rewards_ET), 1))], axis=1)
+        rest_ET[np.arange(len(lengths_E)), lengths_E - 1] = bootstrap_E
+    return returns_ET
+
+
 def normalised(values: Floats) -> Floats:
     """Shifted to mean 0 and scaled to standard deviation 1; only shifted if they are all equal."""
     scaled: Floats = (values - values.mean()) / (values.std() + 1e-8)

@@ -18,6 +18,7 @@ from agents.environment import (
     Contract,
     Ints,
     Mask,
+    attribute,
     legal_actions,
     prefix_lengths,
     start_examples,
@@ -31,6 +32,8 @@ from agents.episodes import (
     pack,
     total_steps,
 )
+from agents.models.prefix_cache import Upcoming
+from agents.processes import Processes
 
 
 class Collector:
@@ -47,20 +50,29 @@ class Collector:
         env: a vector environment with autoreset mode SAME_STEP.
         contract: its constants.
         actor: who acts.
+        processes: who plays the run's other slots.
 
     Attributes:
         observations_SL: what the next actions are chosen on.
         fresh: whether nothing was begun yet.
     """
 
-    def __init__(self, env: VectorEnv[Any, Any, Any], contract: Contract, actor: Actor) -> None:
+    def __init__(
+        self,
+        env: VectorEnv[Any, Any, Any],
+        contract: Contract,
+        actor: Actor,
+        processes: Processes | None = None,
+    ) -> None:
         """Nothing is played before `restart`."""
         self.env = env
+        self.processes = processes or Processes()
         self.contract = contract
         self.actor = actor
         self._log = StepLog(env.num_envs)
         self.observations_SL: Observations = np.zeros((env.num_envs, 1), np.int64)
         self._legal_SA: Mask | None = None
+        self._upcoming: Upcoming | None = attribute(env, "upcoming_prompt", None)
         self.fresh = True
 
     def restart(self, seed: int) -> None:
@@ -69,11 +81,14 @@ class Collector:
         self.observations_SL, info = self.env.reset(seed=seed)
         self._legal_SA = legal_actions(info)
         self._log.restart()
+        self.actor.cache.forget()
 
     def collect(
         self, min_steps: int, generator: torch.Generator, finish: bool = False
     ) -> list[Episode]:
         """Play until the episodes that ended have `min_steps` steps in all.
+
+        Several processes play until theirs have so many together, and each gets them all.
 
         Args:
             min_steps: at least this many.
@@ -82,23 +97,32 @@ class Collector:
                 left out.
         """
         episodes: list[Episode] = []
-        steps = 0
+        ended_E: list[int] = []
+        steps = time = 0
         while steps < min_steps:
-            finished = [episode for _, episode in self._step(generator)]
+            finished = [episode for _, episode in self._step(generator, self._upcoming)]
             episodes += finished
-            steps += total_steps(finished)
+            ended_E += [time] * len(finished)
+            steps += self.processes.total(total_steps(finished))
+            time += 1
         running_S = self._log.running_S & finish
         while running_S.any():
             for slot, episode in self._step(generator):
                 if running_S[slot]:
                     episodes.append(episode)
+                    ended_E.append(time)
                     running_S[slot] = False
+            time += 1
         self._log.forget_finished()
-        return episodes
+        return self.processes.gather_episodes(episodes, ended_E)
 
-    def _step(self, generator: torch.Generator) -> list[tuple[int, Episode]]:
+    def _step(
+        self, generator: torch.Generator, upcoming: Upcoming | None = None
+    ) -> list[tuple[int, Episode]]:
         lengths_S = prefix_lengths(self.observations_SL, self.contract.pad_token_id)
-        decision = self.actor.act(self.observations_SL, lengths_S, self._legal_SA, generator)
+        decision = self.actor.act(
+            self.observations_SL, lengths_S, self._legal_SA, generator, upcoming
+        )
         actions_S = decision.actions.cpu().numpy()
         self.observations_SL, rewards_S, terminated_S, truncated_S, info = self.env.step(actions_S)
         legal = {} if self._legal_SA is None else {"legal": pack(self._legal_SA)}

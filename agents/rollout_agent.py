@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+from gymnasium.vector import VectorEnv
 
 from agents.acting import Actor
-from agents.agent import LanguageAgent, Numbers
-from agents.environment import attribute
+from agents.agent import AnyEnv, LanguageAgent, LossOf, Numbers, Places
+from agents.environment import attribute, make_env
 from agents.episodes import Episode, arrays_of, mean_metrics, total_steps
+from agents.errors import AgentError
+from agents.imitation import Imitation, demonstrations
 from agents.rollout import Collector
 from agents.settings import RolloutConfig
 
 
 class RolloutAgent(LanguageAgent):
-    """An agent that collects whole episodes and then updates its model on them."""
+    """An agent that collects whole episodes and then updates its model on them.
+
+    With an `imitation_weight`, every minibatch of them is accompanied by one of demonstrations.
+    """
 
     config: Any
     config_type: ClassVar[type[RolloutConfig]]
@@ -32,6 +38,9 @@ class RolloutAgent(LanguageAgent):
         "time/steps_per_s": ",.0f",
     }
     _collector: Collector | None = None
+    _imitation: Imitation | None = None
+    _demonstrated: Iterator[Places] | None = None
+    """This iteration's minibatches of demonstrations."""
 
     @abstractmethod
     def update(
@@ -51,7 +60,7 @@ class RolloutAgent(LanguageAgent):
         if self._collector is None:
             self._collector = self.new_collector()
         if self._collector.fresh or self.at_rest():
-            self._collector.restart(env_seed)
+            self._collector.restart(env_seed + self._own_slots().start)
         finish = (self.iteration + 1) % self.config.checkpoint_every == 0
         try:
             episodes = self._collector.collect(self.config.steps, generator, finish=finish)
@@ -61,16 +70,56 @@ class RolloutAgent(LanguageAgent):
         if not np.isfinite(sum(episode.episode_return + episode.bootstrap for episode in episodes)):
             raise self._diverged("a reward", run_dir, arrays_of(episodes))
         acted = time.perf_counter()
+        if self.config.imitation_weight:
+            if self._imitation is None:
+                self._imitation = self._new_imitation()
+            tokens = self.config.minibatch_tokens
+            self._demonstrated = self._imitation.groups(tokens, rng.spawn(1)[0])
         numbers = self.update(episodes, rng, run_dir)
         steps = total_steps(episodes)
         self.num_timesteps += steps
         rate = steps / (acted - began)
         return self._rollout_numbers(episodes) | numbers | {"time/act_steps_per_s": rate}
 
+    def _new_imitation(self) -> Imitation:
+        """The demonstrations and how they are imitated, as the config says."""
+        config = self.config
+        episodes = demonstrations(
+            self.env_id,
+            self.env_kwargs,
+            self.contract,
+            config.imitation_episodes,
+            config.imitation_recorded,
+            self.seed,
+        )
+        by_values = self.heads(self.contract).q != "none"
+        return Imitation(episodes, self.model, by_values, config.imitation_weight)
+
+    def _add_gradient(
+        self, episodes: Sequence[Episode], group: Places, loss_of: LossOf, run_dir: Path | None
+    ) -> Numbers:
+        """Add that of a minibatch of demonstrations; see `LanguageAgent._add_gradient`."""
+        totals = super()._add_gradient(episodes, group, loss_of, run_dir)
+        if self._imitation is None or self._demonstrated is None:
+            return totals
+        shown, loss = self._imitation.episodes, self._imitation.loss
+        return totals | super()._add_gradient(shown, next(self._demonstrated), loss, run_dir)
+
     def new_collector(self) -> Collector:
         """What plays the training environment as this agent does."""
         actor = Actor(self.model, self._rule, self.env.num_envs)
-        return Collector(self.env, self.contract, actor)
+        return Collector(self.env, self.contract, actor, self.processes)
+
+    def _own_slots(self) -> range:
+        """The slots that this process plays of the run's."""
+        return self.processes.slots(self.config.num_envs)
+
+    def _make_env(self, env: AnyEnv) -> VectorEnv[Any, Any, Any]:
+        if self.processes.count > 1 and not isinstance(env, str):
+            raise AgentError(
+                "several processes each make their part of the slots: give the environment's id"
+            )
+        return make_env(env, len(self._own_slots()), self.autoreset, **self.env_kwargs)
 
     def at_rest(self) -> bool:
         """Whether no episode is running that the next iteration goes on with."""

@@ -1,81 +1,52 @@
-"""What a run tells while it trains: a progress line, TensorBoard events and metrics.jsonl."""
+"""Where a training's numbers go: metrics.jsonl, TensorBoard, Weights & Biases, the terminal."""
 
 from __future__ import annotations
 
+import importlib.util
 import json
-import math
+import secrets
 import sys
-import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
-
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from typing import Any, Protocol
 
 from agents.checkpoint import write_atomically
+from agents.errors import AgentError
+from agents.progress import Leg, ProgressBar, ProgressLines
 
 METRICS = "metrics.jsonl"
-SECONDS_BETWEEN_LINES = 20.0
+WANDB_ID = "wandb-id.txt"
+
+
+class Sink(Protocol):
+    """Takes the numbers of each iteration."""
+
+    def record(self, step: int, numbers: Mapping[str, float]) -> None:
+        """Take one iteration's numbers.
+
+        Args:
+            step: the run's step that it led to.
+            numbers: name -> value; names with a slash belong to a group.
+        """
+
+    def close(self) -> None:
+        """Finish."""
 
 
 class RunLog:
-    """Records the numbers of each iteration.
-
-    On a terminal there is a progress bar with the time left; elsewhere a line now and then.
+    """Passes the numbers of each iteration to some sinks, and closes them in the end.
 
     Args:
-        title: shown in front.
-        leg: the run's steps at which this training began and will end.
-        step: the run's present step, later than the leg's beginning in a resumed run; what was
-            logged beyond it is dropped.
-        folder: gets metrics.jsonl and TensorBoard events; None writes no files.
-        progress: whether to show progress at all.
-        shown: the numbers to show, name -> format.
+        sinks: where numbers go.
     """
 
-    def __init__(
-        self,
-        title: str,
-        leg: tuple[int, int],
-        step: int,
-        folder: Path | None,
-        progress: bool,
-        shown: Mapping[str, str],
-    ) -> None:
-        """Nothing is opened before the `with` block."""
-        self.title = title
-        self.folder = folder
-        self.shown = shown
-        self._first, self.total = leg[0], leg[1] - leg[0]
-        self._start = step
-        self._progress = progress
-        self._bar: Progress | None = None
-        self._writer: Any = None
-        self._began = self._last_line = time.monotonic()
+    def __init__(self, sinks: Sequence[Sink]) -> None:
+        """Take the sinks, which are open."""
+        self.sinks = sinks
 
     def __enter__(self) -> RunLog:
-        """Open files and the bar."""
-        if self.folder is not None:
-            from torch.utils.tensorboard.writer import SummaryWriter
-
-            self.folder.mkdir(parents=True, exist_ok=True)
-            keep_lines(self.folder / METRICS, "step", self._start)
-            self._writer = SummaryWriter(
-                log_dir=str(self.folder / "tensorboard"), purge_step=self._start + 1
-            )
-        if self._progress and sys.stderr.isatty():
-            self._bar = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(bar_width=20),
-                TaskProgressColumn(),
-                TextColumn("{task.fields[numbers]}"),
-                TimeRemainingColumn(),
-                console=Console(stderr=True),
-            )
-            self._task = self._bar.add_task(self.title, total=self.total, numbers="")
-            self._bar.start()
+        """Close the sinks at the end of the `with` block."""
         return self
 
     def __exit__(
@@ -84,39 +55,144 @@ class RunLog:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Close files and the bar."""
-        if self._bar is not None:
-            self._bar.stop()
-        if self._writer is not None:
-            self._writer.close()
+        """Close the sinks."""
+        for sink in self.sinks:
+            sink.close()
 
     def record(self, step: int, numbers: Mapping[str, float]) -> None:
-        """Log one iteration's numbers.
+        """Pass one iteration's numbers on; see `Sink`."""
+        for sink in self.sinks:
+            sink.record(step, numbers)
 
-        Args:
-            step: the run's step that it led to.
-            numbers: name -> value; names with a slash are grouped in TensorBoard.
-        """
-        if self.folder is not None:
-            with open(self.folder / METRICS, "a", encoding="utf-8") as file:
-                file.write(json.dumps({"step": step, **numbers}) + "\n")
-            for name, value in numbers.items():
-                self._writer.add_scalar(name, value, step)
-        done = step - self._first
-        text = "  ".join(
-            f"{name.rpartition('/')[2]} {numbers[name]:{spec}}"
-            for name, spec in self.shown.items()
-            if name in numbers
+
+def open_log(
+    leg: Leg,
+    folder: Path | None,
+    shown: Mapping[str, str],
+    progress: bool = True,
+    wandb: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> RunLog:
+    """The log of a training.
+
+    Args:
+        leg: the training; what was logged beyond its present step is dropped.
+        folder: gets metrics.jsonl and, where TensorBoard is installed, its events; None writes no
+            files.
+        shown: the numbers to show, name -> format.
+        progress: whether to show progress at all.
+        wandb: a project of Weights & Biases to log to.
+        settings: of the run, for Weights & Biases.
+
+    Raises:
+        AgentError: Weights & Biases is wanted but not installed.
+    """
+    sinks: list[Sink] = []
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        sinks.append(JsonLines(folder / METRICS, leg.step))
+        if importlib.util.find_spec("tensorboard") is not None:
+            sinks.append(TensorBoard(folder / "tensorboard", leg.step))
+    if wandb is not None:
+        sinks.append(WeightsAndBiases(wandb, folder, settings or {}))
+    if progress:
+        bar = ProgressBar if sys.stderr.isatty() else ProgressLines
+        sinks.append(bar(leg, shown))
+    return RunLog(sinks)
+
+
+class JsonLines:
+    """One JSON object an iteration.
+
+    Args:
+        path: of the file.
+        step: the run's present step; later lines are dropped.
+    """
+
+    def __init__(self, path: Path, step: int) -> None:
+        """Keep what was logged up to the present step."""
+        self.path = path
+        keep_lines(path, "step", step)
+
+    def record(self, step: int, numbers: Mapping[str, float]) -> None:
+        """Append a line."""
+        with open(self.path, "a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": step, **numbers}) + "\n")
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class TensorBoard:
+    """Event files.
+
+    Args:
+        folder: where they go.
+        step: the run's present step; later events are hidden.
+    """
+
+    def __init__(self, folder: Path, step: int) -> None:
+        """Open a file."""
+        from torch.utils.tensorboard.writer import SummaryWriter
+
+        self._writer: Any = SummaryWriter(log_dir=str(folder), purge_step=step + 1)
+
+    def record(self, step: int, numbers: Mapping[str, float]) -> None:
+        """Add a scalar a number."""
+        for name, value in numbers.items():
+            self._writer.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        """Write what is left."""
+        self._writer.close()
+
+
+class WeightsAndBiases:
+    """A run of Weights & Biases; `WANDB_MODE=offline` keeps it in the folder.
+
+    Args:
+        project: its project.
+        folder: of the training: gets the run's files and its id, by which a resumed training goes
+            on in the same run.
+        settings: shown with the run.
+
+    Raises:
+        AgentError: wandb is not installed.
+    """
+
+    def __init__(self, project: str, folder: Path | None, settings: Mapping[str, Any]) -> None:
+        """Begin or go on."""
+        try:
+            import wandb
+        except ImportError as error:
+            raise AgentError("logging to Weights & Biases needs it: pip install wandb") from error
+        run_id = None if folder is None else remembered_id(folder / WANDB_ID)
+        self._run = wandb.init(
+            project=project,
+            dir=folder,
+            id=run_id,
+            resume="allow",
+            config=dict(settings),
+            settings=wandb.Settings(silent=True),
         )
-        now = time.monotonic()
-        if self._bar is not None:
-            self._bar.update(self._task, completed=min(done, self.total), numbers=text)
-        elif self._progress and (
-            now - self._last_line > SECONDS_BETWEEN_LINES or done >= self.total
-        ):
-            self._last_line = now
-            left = (now - self._began) * max(self.total - done, 0) / max(step - self._start, 1)
-            print(f"{self.title} {done:,}/{self.total:,}  {text}  {_clock(left)} left", flush=True)
+        # A resumed training logs some steps again, which wandb's own count would refuse.
+        self._run.define_metric("step")
+        self._run.define_metric("*", step_metric="step")
+
+    def record(self, step: int, numbers: Mapping[str, float]) -> None:
+        """Log the numbers over the run's steps."""
+        self._run.log({"step": step, **numbers})
+
+    def close(self) -> None:
+        """Finish the run."""
+        self._run.finish()
+
+
+def remembered_id(path: Path) -> str:
+    """The id in a file; a new one, which is written there, where there is none."""
+    if not path.exists():
+        write_atomically(path, secrets.token_hex(8).encode())
+    return path.read_text(encoding="utf-8")
 
 
 def keep_lines(path: Path, key: str, last: int) -> list[dict[str, Any]]:
@@ -131,13 +207,3 @@ def keep_lines(path: Path, key: str, last: int) -> list[dict[str, Any]]:
     kept = [line for line in lines if line[key] <= last]
     write_atomically(path, "".join(json.dumps(line) + "\n" for line in kept).encode())
     return kept
-
-
-def _clock(seconds: float) -> str:
-    """Minutes and seconds.
-
-    >>> _clock(75)
-    '1:15'
-    """
-    minutes, rest = divmod(math.ceil(seconds), 60)
-    return f"{minutes}:{rest:02}"

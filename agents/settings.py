@@ -68,9 +68,31 @@ class RolloutConfig(TrainingConfig):
     """Discount."""
     checkpoint_every: int = 10
     """Iterations between checkpoints; at each, running episodes end and new ones begin."""
+    imitation_weight: float = 0.0
+    """Weight, in every minibatch's loss, of imitating a minibatch of demonstrations; 0 for none."""
+    imitation_episodes: int = 300
+    """Examples whose expert episodes are the demonstrations."""
+    imitation_recorded: str | None = None
+    """A file of recorded episodes to imitate instead of the expert's."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
         super().__post_init__()
-        self.expect_at_least_one("steps", "checkpoint_every")
+        self.expect_at_least_one("steps", "checkpoint_every", "imitation_episodes")
         self.expect_between(0, 1, "gamma")
+        self.expect_between(0, float("inf"), "imitation_weight")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyConfig(RolloutConfig):
+    """Settings of the algorithms that improve the policy itself."""
+
+    temperature: float = 1.0
+    """The policy is the softmax of the model's scores divided by it, in acting and in learning. A
+    clone of an expert that says things in many ways is best begun with below 1: what it samples is
+    then as good as what it finds likeliest."""
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        super().__post_init__()
+        self.expect_above_zero("temperature")

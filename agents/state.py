@@ -20,6 +20,7 @@ FACTS: dict[str, type | tuple[type, ...]] = {
     "backbone_kind": str,
     "backbone": dict,
     "heads": dict,
+    "model": dict,
     "progress": dict,
     "env_id": (str, type(None)),
     "env_kwargs": dict,

@@ -80,7 +80,7 @@ def test_an_action_appends_its_token_not_its_number() -> None:
 
 
 def test_an_unknown_model_is_named_with_the_nearest_preset(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="no model 'tinny': expected a preset \\('tiny', 'small'"):
+    with pytest.raises(ModelError, match="no model 'tinny': expected a preset \\('tiny', "):
         PPO("OneSkill-v0", CONFIG, model="tinny", env_kwargs=OPTIONS)
     with pytest.raises(ModelError, match="a folder or a Hub id"):
         PPO("OneSkill-v0", CONFIG, model=tmp_path, env_kwargs=OPTIONS)

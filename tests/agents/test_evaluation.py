@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import gymnasium
 import numpy as np
 import one_skill
 import pytest
+from gymnasium.vector import AutoresetMode
 
 from agents import PPO, AgentError, PPOConfig, RandomAgent, ReferenceAgent, evaluate
-from agents.environment import Contract, check_same_contract
-from agents.evaluation import bootstrap, mean_of_each
+from agents.baselines import MajorityAgent
+from agents.environment import Contract, check_same_contract, make_env, read_contract
+from agents.episodes import Episode
+from agents.evaluation import bootstrap, mean_of_each, paired_difference
+from agents.imitation import play_expert
 from agents.report import Point, save_results
 
 OPTIONS = {"answers": 3, "fewest": 1, "examples": 40}
@@ -47,6 +52,60 @@ def test_random_actions_are_legal_and_even() -> None:
     shares = np.bincount(actions, minlength=4) / 6000
     np.testing.assert_allclose(shares, [1 / 3, 0, 1 / 3, 1 / 3], atol=0.03)
     assert agent.predict(np.zeros(3, np.int32))[0].shape == ()
+
+
+def test_the_majority_is_the_most_frequent_legal_action() -> None:
+    result = record_expert()
+    agent = MajorityAgent(8, result)
+    counts_A = np.bincount(np.concatenate([e.actions_T for e in result]), minlength=8)
+    observations = np.zeros((2, 3), np.int32)
+    assert agent.predict(observations)[0].tolist() == [counts_A.argmax()] * 2
+    legal_A = counts_A < counts_A.max()
+    best = np.where(legal_A, counts_A, -1).argmax()
+    assert agent.predict(observations[0], action_masks=legal_A)[0] == best
+    assert MajorityAgent(3, []).predict(observations[0], action_masks=[0, 1, 1])[0] == 1
+
+
+def record_expert() -> list[Episode]:
+    env = make_env("OneSkill-v0", 4, AutoresetMode.DISABLED, **OPTIONS)
+    return play_expert(env, read_contract(env), 40, seed=0)
+
+
+def test_the_majority_scores_between_chance_and_the_expert() -> None:
+    env = make_env("TextNER-v0", 16, AutoresetMode.DISABLED, size=200)
+    contract = read_contract(env)
+    agent = MajorityAgent(contract.n_actions, play_expert(env, contract, 100, seed=0))
+    result = evaluate(agent, "TextNER-v0", episodes=40, size=200)
+    assert result.score.value == 0  # the most frequent tag is O
+    env = make_env("OneSkill-v0", 4, AutoresetMode.DISABLED, words=2)
+    agent = MajorityAgent(2, play_expert(env, read_contract(env), 64, seed=0))
+    assert 0.3 < evaluate(agent, "OneSkill-v0", words=2).score.value < 0.7
+
+
+def test_predictions_are_written_one_line_an_example(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "predictions.jsonl"
+    result = evaluate(ReferenceAgent(), "OneSkill-v0", predictions=path, episodes=7, **OPTIONS)
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [line["index"] for line in lines] == result.examples.tolist()
+    assert [line["text"] for line in lines] == result.texts
+    assert [line["return"] for line in lines] == result.returns.tolist()
+    assert [line["metrics"]["share"] for line in lines] == result.metrics["share"].tolist()
+    assert lines[0]["prompt"] is None
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("env_id", ["TextQA-v0", "TextQASpan-v0", "TextNER-v0"])
+def test_predictions_hold_the_prompts_text(env_id: str, tmp_path: Path) -> None:
+    path = tmp_path / "predictions.jsonl"
+    evaluate(ReferenceAgent(), env_id, predictions=path, episodes=3, size=50)
+    env = gymnasium.make(env_id, split="test", size=50)
+    tokenizer = env.unwrapped.task.tokenizer
+    for line in map(json.loads, path.read_text().splitlines()):
+        observation, _ = env.reset(options={"index": line["index"]})
+        own = observation[(observation != tokenizer.pad_token_id)]
+        words = tokenizer.decode(own[own < tokenizer.vocab_size].tolist())
+        assert line["prompt"] == words
+        assert line["text"]
 
 
 def test_some_examples_are_spread_over_the_split() -> None:
@@ -94,6 +153,18 @@ def test_intervals_cover_the_mean_as_often_as_they_say() -> None:
         _, low, high = bootstrap(sample, mean_of_each, seed)["x"]
         covered += low <= 0.3 <= high
     assert covered >= 34
+
+
+def test_a_paired_difference_is_surer_than_two_scores() -> None:
+    expert = evaluate(ReferenceAgent(), "OneSkill-v0", **OPTIONS)
+    chance = evaluate(RandomAgent(8), "OneSkill-v0", **OPTIONS)
+    difference = paired_difference(expert, chance)
+    assert difference.value == pytest.approx((expert.returns - chance.returns).mean())
+    assert difference.low > 0.5
+    assert paired_difference(chance, chance) == (0, 0, 0)
+    few = evaluate(RandomAgent(8), "OneSkill-v0", episodes=4, **OPTIONS)
+    with pytest.raises(AgentError, match="different examples"):
+        paired_difference(expert, few)
 
 
 def test_a_score_need_not_be_a_mean() -> None:

@@ -138,6 +138,8 @@ def test_a_loss_that_is_nan_stops_training_and_leaves_the_checkpoint(
     with pytest.raises(TrainingDiverged, match="not finite") as caught:
         agent.learn(200, progress_bar=False, run_dir=tmp_path)  # type: ignore[attr-defined]
     assert caught.value.batch_path.parent == tmp_path
+    assert caught.value.checkpoint == tmp_path / "checkpoint"
+    assert f"the last good checkpoint is in {tmp_path / 'checkpoint'}" in str(caught.value)
     assert same_weights(algorithm.load(tmp_path / "checkpoint"), good)
 
 
@@ -145,8 +147,10 @@ def test_a_gradient_that_is_nan_is_named() -> None:
     agent = PPO("OneSkill-v0", QUICK, env_kwargs=TASK)
     before = {name: tensor.clone() for name, tensor in weights(agent.model).items()}
     agent.model.value_head[-1].bias.register_hook(lambda gradient: gradient * float("nan"))
-    with pytest.raises(TrainingDiverged, match="step 0: the gradient is not finite"):
+    with pytest.raises(TrainingDiverged, match="step 0: the gradient is not finite") as caught:
         agent.learn(100, progress_bar=False)
+    assert caught.value.checkpoint is None
+    assert "no checkpoint was written yet" in str(caught.value)
     assert all(torch.equal(t, before[name]) for name, t in weights(agent.model).items())
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stable_baselines3.common.buffers import RolloutBuffer
 
-from agents.returns import generalised_advantages, normalised
+from agents.returns import generalised_advantages, n_step_returns, normalised
 
 
 def random_episodes(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -85,6 +85,38 @@ def test_gae_equals_stable_baselines3() -> None:
         lam=0.9,
     )
     np.testing.assert_allclose(mine[0], buffer.advantages[:, 0], atol=1e-6)
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 2**31), gamma=st.floats(0, 1), n=st.none() | st.integers(1, 10))
+def test_n_step_returns_are_their_definition(seed: int, gamma: float, n: int | None) -> None:
+    rewards_ET, values_ET, lengths_E, bootstrap_E = random_episodes(seed)
+    returns_ET = n_step_returns(rewards_ET, values_ET, lengths_E, bootstrap_E, gamma=gamma, n=n)
+    for e, length in enumerate(lengths_E):
+        worth = [*values_ET[e, :length], bootstrap_E[e]]
+        for t in range(length):
+            end = length if n is None else min(t + n, length)
+            expected = sum(gamma ** (k - t) * rewards_ET[e, k] for k in range(t, end))
+            expected += gamma ** (end - t) * worth[end]
+            np.testing.assert_allclose(returns_ET[e, t], expected, atol=1e-12)
+        assert (returns_ET[e, length:] == 0).all()
+
+
+def test_one_step_returns_are_those_of_stable_baselines3() -> None:
+    rng = np.random.default_rng(4)
+    space = spaces.Discrete(2)
+    buffer = RolloutBuffer(6, space, space, gae_lambda=0.0, gamma=0.9)
+    buffer.rewards[:, 0], buffer.values[:, 0] = rng.normal(size=(2, 6))
+    buffer.compute_returns_and_advantage(torch.tensor([0.7]), np.array([False]))
+    mine = n_step_returns(
+        buffer.rewards.T.astype(float),
+        buffer.values.T.astype(float),
+        np.array([6]),
+        np.array([0.7]),
+        gamma=0.9,
+        n=1,
+    )
+    np.testing.assert_allclose(mine[0], buffer.returns[:, 0], atol=1e-6)
 
 
 def test_normalised_copes_with_equal_values() -> None:

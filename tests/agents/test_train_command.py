@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -10,15 +11,17 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from agents import PPO, AgentError, BCConfig, BehaviourCloning, PPOConfig
-from agents.checkpoint import INDEX, save_checkpoint
+from agents.checkpoint import INDEX, load_checkpoint, save_checkpoint
 from agents.errors import ModelError
-from agents.run_log import keep_lines
-from agents.train import Ladder, Settings, TrainBC, TrainPPO, begin, main, train_bc, train_ppo
+from agents.ladder import Ladder
+from agents.run_settings import RLSettings, Settings, begin
+from agents.train import RL, TrainBC, algorithm_of, main, rl_settings
+from agents.training_run import train
 
 OPTIONS = '{"answers": 2, "noise": 2, "words": 5, "examples": 40}'
 
 
-def ppo_run(out: Path, **changes: object) -> TrainPPO:
+def ppo_run(out: Path, **changes: object) -> RLSettings:
     settings = {
         "env": "OneSkill-v0",
         "env_kwargs": OPTIONS,
@@ -29,14 +32,24 @@ def ppo_run(out: Path, **changes: object) -> TrainPPO:
         "out": out,
         "config": PPOConfig(num_envs=4, steps=64, checkpoint_every=2),
     }
-    return TrainPPO(**(settings | changes))  # type: ignore[arg-type]
+    return rl_settings("ppo")(**(settings | changes))  # type: ignore[arg-type]
+
+
+def train_ppo(settings: RLSettings) -> None:
+    train(PPO, settings)
 
 
 def test_ppo_reports_the_ladder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     train_ppo(ppo_run(tmp_path))
     printed = capsys.readouterr().out
     table = printed[printed.index("95 % intervals") :].splitlines()
-    assert [line.split()[0] for line in table[3:7]] == ["random", "cloned", "PPO", "expert"]
+    assert [line.split()[0] for line in table[3:8]] == [
+        "random",
+        "majority",
+        "cloned",
+        "PPO",
+        "expert",
+    ]
     results = json.loads((tmp_path / "results.json").read_text())
     assert results["scores"]["expert"]["share"] == {"value": 1.0, "low": 1.0, "high": 1.0}
     steps = [point["timesteps"] for point in results["curve"]]
@@ -85,7 +98,7 @@ def test_a_run_that_was_killed_elsewhere_resumes_to_the_same_scores(
         elif moment == "cloned":
             killed_before(patch, PPO, "learn", call=1)
         else:
-            killed_before(patch, Ladder, "score", call=4)
+            killed_before(patch, Ladder, "score", call=5)
         with pytest.raises(KeyboardInterrupt):
             train_ppo(ppo_run(part, clone_epochs=2))
     train_ppo(ppo_run(part, clone_epochs=2, resume=True))
@@ -110,7 +123,7 @@ def test_a_run_is_resumed_with_its_own_settings_only(tmp_path: Path) -> None:
     with pytest.raises(AgentError, match=r"no run to resume in .*: it has no settings\.json"):
         train_ppo(ppo_run(tmp_path, resume=True))
     begin(ppo_run(tmp_path))
-    begin(ppo_run(tmp_path, device="cpu", resume=True), resume=True)
+    begin(ppo_run(tmp_path, device="cpu", resume=True))
     config = PPOConfig(num_envs=4, steps=32, checkpoint_every=2)
     with pytest.raises(AgentError, match="other settings: seed was 0 and is 1; steps was 64 and"):
         train_ppo(ppo_run(tmp_path, resume=True, seed=1, config=config))
@@ -123,19 +136,11 @@ def test_a_new_run_does_not_leave_an_older_ones_checkpoint_to_resume(tmp_path: P
     assert not list(tmp_path.rglob(INDEX))
 
 
-def test_a_line_cut_off_by_a_kill_is_dropped(tmp_path: Path) -> None:
-    path = tmp_path / "metrics.jsonl"
-    path.write_text('{"step": 1}\n{"step": 2}\n{"step": 3, "x')
-    assert keep_lines(path, "step", 5) == [{"step": 1}, {"step": 2}]
-    path.write_text('{"st')
-    assert keep_lines(path, "step", 5) == []
-    assert path.read_text() == ""
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ("--env OneSkull-v0", "OneSkull"),
+        ("--env nowhere:Env-v0", "cannot import the module of --env nowhere:Env-v0"),
         ("--env TextQA-v0 --dataset /nowhere.json", "nowhere.json"),
         ('--env OneSkill-v0 --env-kwargs {"seed":1}', "use --seed"),
         ("--env TextQA-v0 --reward nonesuch", "nonesuch"),
@@ -172,30 +177,81 @@ def interrupt_at(iteration: int, patch: pytest.MonkeyPatch) -> None:
 
 
 def test_cloning_reports_too(tmp_path: Path) -> None:
-    train_bc(
+    train(
+        BehaviourCloning,
         TrainBC(
             env="OneSkill-v0",
             env_kwargs=OPTIONS,
             out=tmp_path,
-            config=BCConfig(num_envs=4, episodes=20, epochs=1),
-        )
+            config=BCConfig(num_envs=4, episodes=20, epochs=2),
+        ),
     )
-    assert {"random", "cloned", "expert"} == json.loads((tmp_path / "results.json").read_text())[
-        "scores"
-    ].keys()
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert {"random", "majority", "cloned", "expert"} == results["scores"].keys()
+    assert len(results["curve"]) == 3
+
+
+@pytest.mark.parametrize("name", sorted(RL.keys() - {"ppo"}))
+def test_every_algorithm_has_its_command(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    arguments = f"train {name} --env OneSkill-v0 --clone-episodes 0 --total-timesteps 32 --steps 32"
+    arguments += f" --num-envs 4 --validation-episodes 4 --test-episodes 4 --out {tmp_path}"
+    monkeypatch.setattr("sys.argv", [*arguments.split(), "--env-kwargs", OPTIONS])
+    main()
+    results = json.loads((tmp_path / "results.json").read_text())
+    algorithm, _ = RL[name]
+    assert results["algorithm"] == algorithm.__name__
+    assert algorithm.__name__ in results["scores"]
+    assert algorithm_of(rl_settings(name)()) is algorithm
+
+
+def test_the_best_weights_are_kept_and_scored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of scores that rise and fall, the highest one's checkpoint; patience ends the training."""
+    scripted = iter([0.2, 0.5, 0.4, 0.5, 0.1])
+    validate = Ladder.validate
+
+    def scored(self: Ladder, agent: object) -> object:
+        result = validate(self, agent)  # type: ignore[arg-type]
+        if not isinstance(agent, PPO):
+            return result
+        value = next(scripted)
+        score = result.scores[result.score_name]._replace(value=value)
+        return dataclasses.replace(result, scores=result.scores | {result.score_name: score})
+
+    monkeypatch.setattr(Ladder, "validate", scored)
+    train_ppo(ppo_run(tmp_path, clone_episodes=0, total_timesteps=10_000, patience=2))
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert [point["value"] for point in results["curve"]] == [0.2, 0.5, 0.4, 0.5]
+    assert results["best_timesteps"] == results["curve"][1]["timesteps"]
+    assert load_checkpoint(tmp_path / "best")[0]["num_timesteps"] == results["best_timesteps"]
+    assert load_checkpoint(tmp_path / "checkpoint")[0]["num_timesteps"] == results["timesteps"]
+    train_ppo(ppo_run(tmp_path, clone_episodes=0, total_timesteps=10_000, patience=2, resume=True))
+    assert json.loads((tmp_path / "results.json").read_text())["timesteps"] == results["timesteps"]
 
 
 def test_the_command_line_reads_the_config(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     arguments = "train ppo --env OneSkill-v0 --clone-episodes 0 --total-timesteps 64 --steps 64"
-    arguments += f" --num-envs 4 --seed 3 --out {tmp_path}"
+    arguments += f" --num-envs 4 --seed 3 --out {tmp_path} --frozen-layers 1"
     monkeypatch.setattr("sys.argv", [*arguments.split(), "--env-kwargs", OPTIONS])
     main()
     settings = json.loads((tmp_path / "results.json").read_text())["settings"]
     assert (settings["seed"], settings["config"]["steps"]) == (3, 64)
+    assert settings["model_options"]["frozen_layers"] == 1
+    kept = (tmp_path / "predictions.jsonl").read_text().splitlines()
+    assert len(kept) == json.loads(OPTIONS)["examples"]
 
 
 def test_environment_options_are_read_and_checked() -> None:
-    settings = Settings(dataset="x.json", reward="dense", env_kwargs='{"size": 3}', model="org/lm")
+    settings = Settings(
+        config=BCConfig(),
+        dataset="x.json",
+        reward="dense",
+        env_kwargs='{"size": 3}',
+        model="org/lm",
+    )
     assert settings.environment_options() == {
         "size": 3,
         "dataset": "x.json",
@@ -203,15 +259,15 @@ def test_environment_options_are_read_and_checked() -> None:
         "tokenizer": "org/lm",
     }
     with pytest.raises(AgentError, match="not JSON"):
-        Settings(env_kwargs="{").environment_options()
+        Settings(config=BCConfig(), env_kwargs="{").environment_options()
     with pytest.raises(AgentError, match="expected a JSON object"):
-        Settings(env_kwargs="[]").environment_options()
+        Settings(config=BCConfig(), env_kwargs="[]").environment_options()
     with pytest.raises(AgentError, match="cannot have 'seed': use --seed"):
-        Settings(env_kwargs='{"seed": 1}').environment_options()
+        Settings(config=BCConfig(), env_kwargs='{"seed": 1}').environment_options()
 
 
 def test_a_misspelt_preset_is_named_before_anything_is_looked_up() -> None:
     with pytest.raises(
         ModelError, match=r"no model 'tinny': expected a preset .*did you mean 'tiny'\?"
     ):
-        Settings(model="tinny").environment_options()
+        Settings(config=BCConfig(), model="tinny").environment_options()

@@ -1,0 +1,115 @@
+"""Advantage actor-critic of a language model, on whole episodes.
+
+Mnih et al. 2016, "Asynchronous Methods for Deep Reinforcement Learning", section 4, synchronous:
+
+    L(theta) = E[ - A log pi_theta(a | s) + c_v (R - V)^2 / 2 - c_e H ],
+    A = R - V,  R = r_t + ... + gamma^(n-1) r_(t+n-1) + gamma^n V(s_t+n),
+
+with R over n steps, or A by generalised advantage estimation. An episode's states are the prefixes
+of one sequence: one forward pass gives log pi, V and H of all of them. Each episode is learnt from
+once; see `reinforce` on how exactly on-policy that is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from torch import Tensor
+
+from agents.advantages import (
+    by_episode,
+    explained_variance,
+    policy_gradient_loss,
+    side_by_side,
+    steps_of,
+)
+from agents.agent import Numbers, Places
+from agents.batching import Batch, evaluate, minibatches
+from agents.episodes import Episode
+from agents.returns import Floats, generalised_advantages, n_step_returns, normalised
+from agents.rollout_agent import RolloutAgent
+from agents.settings import PolicyConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class A2CConfig(PolicyConfig):
+    """Settings of A2C."""
+
+    steps: int = 1024
+    """Actions to collect, in whole episodes, before each update."""
+    learning_rate: float = 3e-4
+    """Of AdamW, at its highest."""
+    n_step: int | None = None
+    """Rewards that a return sums before the value takes over; None for generalised advantages."""
+    lam: float = 0.95
+    """Of the generalised advantages: 0 for one-step, 1 for Monte Carlo."""
+    value_coefficient: float = 0.5
+    """Weight of the value loss."""
+    entropy_coefficient: float = 0.01
+    """Weight of the entropy bonus."""
+    normalise_advantages: bool = True
+    """Scale the advantages of an update to mean 0 and deviation 1."""
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        super().__post_init__()
+        self.expect_between(0, 1, "lam")
+        if self.n_step is not None:
+            self.expect_at_least_one("n_step")
+
+
+class A2C(RolloutAgent):
+    """Advantage actor-critic; see the module and `LanguageAgent` for the arguments."""
+
+    config: A2CConfig
+    config_type: ClassVar[type[A2CConfig]] = A2CConfig
+
+    def update(
+        self, episodes: Sequence[Episode], rng: np.random.Generator, run_dir: Path | None = None
+    ) -> Numbers:
+        """Improve the policy and the values on some episodes once; numbers to log."""
+        config = self.config
+        rate = self._schedule()
+        advantages, returns = advantages_and_returns(episodes, config)
+
+        def loss_of(batch: Batch, places: Places) -> tuple[Tensor, Numbers]:
+            return policy_gradient_loss(
+                evaluate(self.model, batch),
+                side_by_side(advantages, places, self.device),
+                side_by_side(returns, places, self.device),
+                config.value_coefficient,
+                config.entropy_coefficient,
+            )
+
+        losses: list[Numbers] = []
+        for group in minibatches(episodes, config.minibatch_tokens, rng):
+            numbers = self._accumulate(episodes, group, loss_of, run_dir)
+            numbers["policy/gradient_norm"] = self._step(episodes, group, run_dir)
+            losses.append(numbers)
+        return {
+            **{key: float(np.mean([n[key] for n in losses])) for key in losses[0]},
+            "value/explained_variance": explained_variance(episodes, returns),
+            "policy/learning_rate": rate,
+        }
+
+
+def advantages_and_returns(
+    episodes: Sequence[Episode], config: A2CConfig
+) -> tuple[list[Floats], list[Floats]]:
+    """A (normalised over all steps, if so configured) and R, one array an episode each."""
+    steps = steps_of(episodes)
+    if config.n_step is None:
+        advantages_ET = generalised_advantages(*steps, gamma=config.gamma, lam=config.lam)
+        returns_ET = advantages_ET + steps.values_ET
+    else:
+        returns_ET = n_step_returns(*steps, gamma=config.gamma, n=config.n_step)
+        advantages_ET = returns_ET - steps.values_ET
+    flat = np.concatenate(by_episode(advantages_ET, steps.lengths_E))
+    if config.normalise_advantages:
+        flat = normalised(flat)
+    ends = np.cumsum(steps.lengths_E)[:-1]
+    return np.split(flat, ends), by_episode(returns_ET, steps.lengths_E)

@@ -1,0 +1,98 @@
+"""From episodes to the arrays that `returns` works on, and back to their states.
+
+Shapes: E episodes, T steps of the longest one, N states of some of them side by side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from agents.batching import Evaluation
+from agents.episodes import Episode
+from agents.returns import Floats, step_mask
+
+
+class Steps(NamedTuple):
+    """The steps of episodes; what is behind an episode's end is 0.
+
+    Attributes:
+        rewards_ET: reward of each step.
+        values_ET: estimate, when it was acted on, of the state that each step was taken in.
+        lengths_E: steps of each episode.
+        bootstrap_E: value after the last step.
+    """
+
+    rewards_ET: Floats
+    values_ET: Floats
+    lengths_E: npt.NDArray[np.int64]
+    bootstrap_E: Floats
+
+
+def steps_of(episodes: Sequence[Episode]) -> Steps:
+    """The episodes' steps, one row an episode."""
+    lengths_E = np.array([episode.steps for episode in episodes])
+    inside_ET = step_mask(lengths_E, int(lengths_E.max()))
+    rewards_ET, values_ET = np.zeros(inside_ET.shape), np.zeros(inside_ET.shape)
+    rewards_ET[inside_ET] = np.concatenate([episode.rewards_T for episode in episodes])
+    values_ET[inside_ET] = np.concatenate([episode.values_T for episode in episodes])
+    bootstrap_E = np.array([episode.bootstrap for episode in episodes])
+    return Steps(rewards_ET, values_ET, lengths_E, bootstrap_E)
+
+
+def by_episode(values_ET: Floats, lengths_E: npt.NDArray[np.int64]) -> list[Floats]:
+    """One array an episode, of its own steps."""
+    flat = values_ET[step_mask(lengths_E, values_ET.shape[1])]
+    return np.split(flat, np.cumsum(lengths_E)[:-1])
+
+
+def side_by_side(
+    arrays: Sequence[Floats], places: npt.NDArray[np.intp], device: torch.device
+) -> Tensor:
+    """The arrays of some episodes, in float32, in the order of `make_batch`'s states, (N,)."""
+    chosen = np.concatenate([arrays[place] for place in places])
+    return torch.from_numpy(chosen.astype(np.float32)).to(device)
+
+
+def explained_variance(episodes: Sequence[Episode], returns: Sequence[Floats]) -> float:
+    """How much of the returns' variance the values at acting explain: 1 for all, 0 for none."""
+    target, value = np.concatenate(returns), np.concatenate([e.values_T for e in episodes])
+    variance = float(target.var())
+    return 1.0 - float((target - value).var()) / variance if variance > 0 else 0.0
+
+
+def policy_gradient_loss(
+    new: Evaluation,
+    advantages_N: Tensor,
+    returns_N: Tensor,
+    value_coefficient: float,
+    entropy_coefficient: float,
+) -> tuple[Tensor, dict[str, float]]:
+    """The loss whose gradient is the policy gradient, and its parts to log.
+
+    Mean over states of - A log pi(a | s) + c_v (V - R)^2 / 2 - c_e H.
+
+    Args:
+        new: what the model makes of the states.
+        advantages_N: A, constants.
+        returns_N: R, what the values are drawn to.
+        value_coefficient: c_v; 0 where the values are not used.
+        entropy_coefficient: c_e.
+    """
+    policy_loss = -(advantages_N * new.log_probs).mean()
+    entropy = new.entropies.mean()
+    loss = policy_loss - entropy_coefficient * entropy
+    numbers = {
+        "policy/loss": float(policy_loss.detach()),
+        "policy/entropy": float(entropy.detach()),
+    }
+    if value_coefficient:
+        value_loss = 0.5 * (new.values - returns_N).square().mean()
+        loss = loss + value_coefficient * value_loss
+        numbers["value/loss"] = float(value_loss.detach())
+    return loss, numbers

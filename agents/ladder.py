@@ -1,0 +1,173 @@
+"""Scores of a run's agent and of what it is compared with, on the same examples."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from gymnasium.vector import AutoresetMode
+
+from agents.agent import LanguageAgent
+from agents.baselines import MajorityAgent, RandomAgent, ReferenceAgent
+from agents.behaviour_cloning import BehaviourCloning
+from agents.early_stopping import EarlyStopping
+from agents.environment import Contract, make_env, proposes
+from agents.evaluation import Interval, Predictor, Result, evaluate
+from agents.imitation import demonstrations
+from agents.report import Point, save_curve, save_results, table
+from agents.run_log import keep_lines
+from agents.run_settings import Settings
+
+CURVE = "curve.jsonl"
+PREDICTIONS = "predictions.jsonl"
+MAJORITY_EPISODES = 500
+"""Expert episodes that the most frequent action is counted on."""
+CLONED = "cloned"
+"""The label of what was learnt from demonstrations alone."""
+
+
+class Ladder:
+    """Scores agents on the same examples of the validation and the test split.
+
+    It holds an environment of each split, so that what environments share (the encoded examples)
+    is made once in a run, and a split that is missing is known before training.
+
+    Args:
+        settings: of the run.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        """Nothing is scored yet."""
+        self.settings = settings
+        self.options = settings.environment_options()
+        self._kept = [
+            make_env(settings.env_id, 1, AutoresetMode.DISABLED, **split, **self.options)
+            for split in ({}, {"split": "validation"}, {"split": "test"})
+        ]
+        self.test: dict[str, Result] = {}
+        self.validation: dict[str, Result] = {}
+        self.points: list[Point] = []
+        self.stopping = EarlyStopping(
+            settings.out, every=settings.validate_every, patience=settings.patience
+        )
+
+    def validate(self, agent: Predictor) -> Result:
+        """Score on the validation split."""
+        return evaluate(
+            agent,
+            self.settings.env_id,
+            split="validation",
+            episodes=self.settings.validation_episodes,
+            **self.options,
+        )
+
+    def score(self, label: str, agent: Predictor, **options: Any) -> Result:
+        """Score on the test split and keep the result under a label.
+
+        Args:
+            label: of the agent.
+            agent: plays.
+            options: more for `evaluate`.
+        """
+        result = evaluate(
+            agent,
+            self.settings.env_id,
+            split="test",
+            episodes=self.settings.test_episodes,
+            **options,
+            **self.options,
+        )
+        self.test[label] = result
+        print(
+            f"{label}: {result.score_name} {result.score} on {len(result.examples)} test examples"
+        )
+        return result
+
+    def score_both(self, label: str, agent: Predictor) -> None:
+        """Score on the validation split too, for a line across the learning curve."""
+        self.validation[label] = self.validate(agent)
+        self.score(label, agent)
+
+    def baselines(self, contract: Contract) -> None:
+        """Score random and most frequent actions, the simple rule if there is one, the expert."""
+        settings = self.settings
+        shown = demonstrations(
+            settings.env_id, self.options, contract, MAJORITY_EPISODES, None, settings.seed
+        )
+        self.score_both("random", RandomAgent(contract.n_actions, settings.seed))
+        self.score_both("majority", MajorityAgent(contract.n_actions, shown))
+        if proposes(self._kept[0], "heuristic"):
+            self.score_both("heuristic", ReferenceAgent("heuristic"))
+        self.score_both("expert", ReferenceAgent("expert"))
+
+    def watch(self, agent: LanguageAgent) -> bool:
+        """Add a point to the learning curve where one is due; whether to go on with training."""
+        if agent.iteration % self.settings.validate_every == 0:
+            self.add_point(agent)
+        return not self.stopping.exhausted
+
+    def add_point(self, agent: LanguageAgent) -> None:
+        """Add the agent's validation score to the learning curve and to curve.jsonl.
+
+        The checkpoint that scores best is kept in the folder `best`.
+        """
+        point = Point(agent.num_timesteps, self.validate(agent).score)
+        self.points.append(point)
+        line = {"timesteps": point.timesteps, **point.score._asdict()}
+        with open(self.settings.out / CURVE, "a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        self.stopping.record(agent, point.score.value)
+
+    def start(self, agent: LanguageAgent, resumed: bool) -> None:
+        """Begin the learning curve, or take up that of an interrupted run where its checkpoint is.
+
+        Args:
+            agent: new, or from the checkpoint.
+            resumed: which of them.
+        """
+        path = self.settings.out / CURVE
+        if not resumed:
+            path.unlink(missing_ok=True)
+            self.add_point(agent)
+            return
+        for line in keep_lines(path, "timesteps", agent.num_timesteps):
+            steps = line.pop("timesteps")
+            self.points.append(Point(steps, Interval(**line)))
+        self.stopping.recall(agent)
+
+    def finish(self, agent: LanguageAgent, seconds: float) -> None:
+        """Score the agent's best weights on the test split; write and print the report.
+
+        Args:
+            agent: after its training; it is given its best weights.
+            seconds: what the training took.
+        """
+        if self.points[-1].timesteps != agent.num_timesteps:
+            self.add_point(agent)
+        self.stopping.restore(agent)
+        label = CLONED if isinstance(agent, BehaviourCloning) else type(agent).__name__
+        self.score(label, agent, predictions=self.settings.out / PREDICTIONS)
+        self._report(agent, label, seconds)
+
+    def _report(self, agent: LanguageAgent, label: str, seconds: float) -> None:
+        """Print the table; write curve.png and results.json."""
+        out, settings = self.settings.out, self.settings
+        ladder = dict.fromkeys(("random", "majority", "heuristic", CLONED, label, "expert"))
+        rows = {name: self.test[name] for name in ladder if name in self.test}
+        score_name = rows["expert"].score_name
+        episodes = len(rows["expert"].examples)
+        print()
+        print(table(rows, f"{settings.env}, test split, {episodes} episodes, 95 % intervals"))
+        lines = {name: self.validation[name].score for name in rows if name in self.validation}
+        title = f"{type(agent).__name__} on {settings.env}, validation split"
+        save_curve(out / "curve.png", self.points, lines, title, score_name)
+        facts = {
+            "algorithm": type(agent).__name__,
+            "score_name": score_name,
+            "parameters": sum(p.numel() for p in agent.model.parameters()),
+            "timesteps": agent.num_timesteps,
+            "best_timesteps": self.stopping.best_timesteps,
+            "training_seconds": round(seconds, 1),
+        }
+        save_results(out / "results.json", settings.facts(), rows, self.points, facts)
+        print(f"\nin {out}: checkpoint, best, curve.png, results.json, predictions.jsonl, logs")

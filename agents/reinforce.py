@@ -1,0 +1,150 @@
+"""REINFORCE with a language model, on whole episodes.
+
+Williams 1992, "Simple Statistical Gradient-Following Algorithms for Connectionist Reinforcement
+Learning"; with a baseline, Sutton & Barto 2018, section 13.4:
+
+    grad J(theta) = E[ sum over t of (G_t - b) grad log pi_theta(a_t | s_t) ],
+    G_t = r_t + gamma r_(t+1) + ...
+
+An episode's states are the prefixes of one sequence: one forward pass gives all log pi. Each
+episode is learnt from once, as the gradient holds only for the policy that drew it. Two things are
+a little older than the weights: the beginnings of episodes that went on through the last update
+(`checkpoint_every=1` lets none do so), and what a second minibatch of the same update is learnt
+from (a `minibatch_tokens` above the tokens of an update makes it one step, and `microbatch_tokens`
+then bounds the memory).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal, get_args
+
+import numpy as np
+from torch import Tensor
+
+from agents.advantages import (
+    by_episode,
+    explained_variance,
+    policy_gradient_loss,
+    side_by_side,
+    steps_of,
+)
+from agents.agent import Numbers, Places
+from agents.batching import Batch, evaluate, minibatches
+from agents.episodes import Episode
+from agents.errors import AgentError, nearest_first
+from agents.returns import Floats, n_step_returns, normalised
+from agents.rollout_agent import RolloutAgent
+from agents.settings import PolicyConfig
+
+Baseline = Literal["value", "mean", "none"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class REINFORCEConfig(PolicyConfig):
+    """Settings of REINFORCE."""
+
+    steps: int = 1024
+    """Actions to collect, in whole episodes, before each update."""
+    learning_rate: float = 3e-4
+    """Of AdamW, at its highest."""
+    baseline: Baseline = "value"
+    """What is subtracted from the returns: value, the model's estimate of the state; mean, the
+    mean return of the update's other episodes from the same step on; none."""
+    value_coefficient: float = 0.5
+    """Weight of the value loss, with baseline value."""
+    entropy_coefficient: float = 0.01
+    """Weight of the entropy bonus."""
+    normalise_returns: bool = True
+    """Scale the returns less the baseline, over an update, to mean 0 and deviation 1."""
+
+    def __post_init__(self) -> None:
+        """Check the baseline's name."""
+        super().__post_init__()
+        if self.baseline not in get_args(Baseline):
+            known = nearest_first(self.baseline, get_args(Baseline))
+            raise AgentError(f"baseline is {self.baseline!r}; expected {known}")
+
+
+class REINFORCE(RolloutAgent):
+    """REINFORCE; see the module and `LanguageAgent` for the arguments."""
+
+    config: REINFORCEConfig
+    config_type: ClassVar[type[REINFORCEConfig]] = REINFORCEConfig
+
+    def update(
+        self, episodes: Sequence[Episode], rng: np.random.Generator, run_dir: Path | None = None
+    ) -> Numbers:
+        """Follow the policy gradient of some episodes once; numbers to log."""
+        config = self.config
+        rate = self._schedule()
+        advantages, returns = advantages_and_returns(episodes, config)
+        value_coefficient = config.value_coefficient if config.baseline == "value" else 0.0
+
+        def loss_of(batch: Batch, places: Places) -> tuple[Tensor, Numbers]:
+            return policy_gradient_loss(
+                evaluate(self.model, batch),
+                side_by_side(advantages, places, self.device),
+                side_by_side(returns, places, self.device),
+                value_coefficient,
+                config.entropy_coefficient,
+            )
+
+        losses: list[Numbers] = []
+        for group in minibatches(episodes, config.minibatch_tokens, rng):
+            numbers = self._accumulate(episodes, group, loss_of, run_dir)
+            numbers["policy/gradient_norm"] = self._step(episodes, group, run_dir)
+            losses.append(numbers)
+        means = {key: float(np.mean([n[key] for n in losses])) for key in losses[0]}
+        if config.baseline == "value":
+            means["value/explained_variance"] = explained_variance(episodes, returns)
+        return {**means, "policy/learning_rate": rate}
+
+
+def advantages_and_returns(
+    episodes: Sequence[Episode], config: REINFORCEConfig
+) -> tuple[list[Floats], list[Floats]]:
+    """G - b (normalised over all steps, if so configured) and G, one array an episode each."""
+    steps = steps_of(episodes)
+    returns = by_episode(n_step_returns(*steps, gamma=config.gamma, n=None), steps.lengths_E)
+    flat = np.concatenate(returns) - np.concatenate(baselines(episodes, returns, config.baseline))
+    if config.normalise_returns:
+        flat = normalised(flat)
+    return np.split(flat, np.cumsum(steps.lengths_E)[:-1]), returns
+
+
+def baselines(
+    episodes: Sequence[Episode], returns: Sequence[Floats], baseline: Baseline
+) -> list[Floats]:
+    """Baselines b of the steps, one array an episode; none depends on its step's action.
+
+    Mean is that of Kool et al. 2019, "Buy 4 REINFORCE Samples, Get a Baseline for Free!", over
+    the other episodes' returns from the same step on; where none is so long, from their last.
+    """
+    if baseline == "value":
+        return [episode.values_T.astype(np.float64) for episode in episodes]
+    if baseline == "none":
+        return [np.zeros_like(each) for each in returns]
+    sums_T, counts_T = np.zeros((2, max(map(len, returns))))
+    for each in returns:
+        sums_T[: len(each)] += each
+        counts_T[: len(each)] += 1
+    return [mean_of_others(each, sums_T, counts_T) for each in returns]
+
+
+def mean_of_others(returns_T: Floats, sums_T: Floats, counts_T: Floats) -> Floats:
+    """The mean at each step of an episode over all episodes but this one; 0 without others.
+
+    Args:
+        returns_T: of the episode.
+        sums_T: of all episodes at each step, this one among them.
+        counts_T: how many of them have the step.
+    """
+    others_T = counts_T[: len(returns_T)] - 1
+    means_T = (sums_T[: len(returns_T)] - returns_T) / np.maximum(others_T, 1)
+    reached = int((others_T > 0).sum())
+    if reached:
+        means_T[reached:] = means_T[reached - 1]
+    return means_T

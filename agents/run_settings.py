@@ -1,0 +1,180 @@
+"""What a run of the training command is told, and the file in its folder that keeps it."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+from agents.checkpoint import CHECKPOINT, INDEX, write_atomically
+from agents.errors import AgentError
+from agents.models.loading import check_not_misspelt
+from agents.models.model_config import ModelConfig
+from agents.models.presets import PRESETS
+from agents.settings import RolloutConfig, TrainingConfig
+
+SETTINGS = "settings.json"
+CLONE = "clone"
+"""The folder of the start that was cloned, in the run's folder."""
+NOT_OPTIONS = {
+    "split": "a run trains on train, validates on validation and tests on test",
+    "seed": "use --seed",
+    "num_envs": "use --num-envs",
+    "episodes": "use --validation-episodes and --test-episodes",
+    "deterministic": "scores are of the likeliest actions",
+    "predictions": "they are in the run's folder",
+    "autoreset_mode": "each algorithm sets its own",
+}
+"""What is no option of an environment here -> why not."""
+MAY_CHANGE = ("resume", "out", "device", "wandb")
+"""Settings that a resumed run may have otherwise."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions(ModelConfig):
+    """The settings of a model but its name, which the command line calls the model."""
+
+    name: tyro.conf.Suppress[str] = "tiny"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What every run needs."""
+
+    config: TrainingConfig
+    env: str = "TextQA-v0"
+    """The environment's id; MODULE:ID imports the module that registers it."""
+    dataset: str | None = None
+    """A data file (SQuAD JSON, CoNLL columns, ...); by default the environment's built-in data."""
+    reward: str | None = None
+    """The environment's reward, such as terminal or dense; by default its own."""
+    tokenizer: str | None = None
+    """The environment's tokenizer; by default its own, or the model's if that is pretrained."""
+    env_kwargs: str = "{}"
+    """More options of the environment, as a JSON object."""
+    model: str = "tiny"
+    """A preset (such as tiny or small), or a folder or Hub id of a language model."""
+    model_options: ModelOptions = dataclasses.field(default_factory=ModelOptions)
+    seed: int = 0
+    """Of new weights and of all that training draws."""
+    device: str = "auto"
+    """cpu, cuda, or auto."""
+    out: Path = Path("runs/latest")
+    """The run's folder: checkpoint, best, metrics.jsonl, curve.png, results.json."""
+    resume: bool = False
+    """Go on with the interrupted run in the folder, exactly as it would have gone."""
+    validate_every: int = 5
+    """Iterations between the points of the learning curve."""
+    validation_episodes: int = 200
+    """Examples of the validation split to score at each point of the learning curve."""
+    patience: int | None = None
+    """End the training after so many points in a row without a better one; None for never."""
+    test_episodes: int | None = None
+    """Examples of the test split to score at the end; None for all."""
+    wandb: str | None = None
+    """A project of Weights & Biases to log to as well."""
+
+    @property
+    def model_config(self) -> ModelConfig:
+        """The model's settings."""
+        options = dataclasses.asdict(self.model_options)
+        return ModelConfig(**(options | {"name": self.model}))
+
+    @property
+    def env_id(self) -> str:
+        """The environment's id, which is registered from then on.
+
+        Raises:
+            AgentError: there is no such module.
+        """
+        module, _, env_id = self.env.rpartition(":")
+        if module:
+            try:
+                importlib.import_module(module)
+            except ModuleNotFoundError as error:
+                raise AgentError(f"cannot import the module of --env {self.env}: {error}") from None
+        return env_id
+
+    def facts(self) -> dict[str, Any]:
+        """All settings, as JSON can hold them."""
+        facts = dataclasses.asdict(self)
+        del facts["model_options"]["name"]
+        return {**facts, "out": str(self.out)}
+
+    def environment_options(self) -> dict[str, Any]:
+        """The keyword arguments for `gymnasium.make`.
+
+        Raises:
+            AgentError: `env_kwargs` is not a JSON object, or holds what is set elsewhere.
+        """
+        try:
+            options = json.loads(self.env_kwargs)
+        except json.JSONDecodeError as error:
+            raise AgentError(f"--env-kwargs is not JSON: {error}") from error
+        if not isinstance(options, dict):
+            raise AgentError(f"--env-kwargs is {self.env_kwargs}; expected a JSON object")
+        for name in options.keys() & NOT_OPTIONS.keys():
+            raise AgentError(f"--env-kwargs cannot have {name!r}: {NOT_OPTIONS[name]}")
+        tokenizer = self.tokenizer
+        check_not_misspelt(self.model)
+        if tokenizer is None and self.model not in PRESETS and "tokenizer" not in options:
+            tokenizer = self.model
+        named = {"dataset": self.dataset, "reward": self.reward, "tokenizer": tokenizer}
+        return options | {name: value for name, value in named.items() if value is not None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RLSettings(Settings):
+    """What a run needs that learns from its own episodes."""
+
+    config: RolloutConfig
+    total_timesteps: int = 100_000
+    """Actions to train on."""
+    clone_episodes: int = 2000
+    """Expert episodes to clone the start from; 0 starts from scratch."""
+    clone_epochs: int = 4
+    """Passes over them."""
+
+
+def begin(settings: Settings) -> None:
+    """Record a new run's settings in its folder, or check that a resumed run has the same.
+
+    A new run takes the folder over: an older run's checkpoints there are no longer to be resumed.
+
+    Raises:
+        AgentError: there is no run to resume, or it had other settings; says which.
+    """
+    path = settings.out / SETTINGS
+    text = json.dumps(settings.facts(), indent=2) + "\n"
+    if not settings.resume:
+        settings.out.mkdir(parents=True, exist_ok=True)
+        for folder in (settings.out / CHECKPOINT, settings.out / CLONE / CHECKPOINT):
+            (folder / INDEX).unlink(missing_ok=True)
+        write_atomically(path, text.encode())
+        return
+    try:
+        before = _flat(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise AgentError(f"no run to resume in {settings.out}: it has no {SETTINGS}") from None
+    now = _flat(json.loads(text))
+    changes = [
+        f"{name} was {before.get(name)} and is {now.get(name)}"
+        for name in sorted(before.keys() | now.keys())
+        if name not in MAY_CHANGE and before.get(name) != now.get(name)
+    ]
+    if changes:
+        raise AgentError(f"cannot resume {settings.out} with other settings: {'; '.join(changes)}")
+
+
+def _flat(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings with the algorithm's and the model's among them."""
+    groups = {name: settings[name] for name in ("config", "model_options") if name in settings}
+    flat = {name: value for name, value in settings.items() if name not in groups}
+    for group in groups.values():
+        flat |= group
+    return flat

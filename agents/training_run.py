@@ -1,0 +1,108 @@
+"""A run of the training command: clone a start, train, and compare on examples not seen."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TypeVar
+
+from agents.agent import LanguageAgent
+from agents.behaviour_cloning import BCConfig, BehaviourCloning
+from agents.checkpoint import CHECKPOINT, INDEX
+from agents.ladder import CLONED, Ladder
+from agents.models.building import choose_device
+from agents.models.model import AgentModel
+from agents.models.model_config import ModelConfig
+from agents.processes import launched
+from agents.run_settings import CLONE, RLSettings, Settings, begin
+from agents.settings import TrainingConfig
+
+Agent = TypeVar("Agent", bound=LanguageAgent)
+
+
+def train(algorithm: type[LanguageAgent], settings: Settings) -> None:
+    """Train an agent and report how it does.
+
+    Of several processes all train, and the main one scores, writes and prints.
+
+    Args:
+        algorithm: of the agent.
+        settings: of the run.
+
+    Raises:
+        AgentError: the settings do not fit the environment or the run that is to be resumed.
+        TrainingDiverged: a loss, gradient or reward is not finite.
+    """
+    processes = launched(choose_device(settings.device))
+    ladder = Ladder(settings) if processes.main else None
+    if ladder is not None:
+        begin(settings)
+    processes.wait()
+    began = time.perf_counter()
+    start = cloned_start(settings)
+    seconds = time.perf_counter() - began
+    if ladder is not None and start is not None:
+        ladder.score_both(CLONED, start)
+
+    resumed = settings.resume and is_checkpoint(settings.out)
+    if resumed:
+        agent = algorithm.load(settings.out / CHECKPOINT, device=settings.device)
+    else:
+        model = settings.model_config if start is None else start.model
+        agent = new_agent(algorithm, settings, settings.config, model)
+    del start
+    goes_on = True
+    if ladder is not None:
+        ladder.start(agent, resumed)
+        ladder.baselines(agent.contract)
+        goes_on = not ladder.stopping.exhausted
+
+    began = time.perf_counter()
+    if processes.agreed(goes_on) and not (resumed and agent.num_timesteps >= agent.leg_end):
+        total = settings.total_timesteps if isinstance(settings, RLSettings) else None
+        agent.learn(
+            None if resumed else total,
+            callback=None if ladder is None else ladder.watch,
+            run_dir=settings.out,
+            wandb=settings.wandb,
+        )
+    agent.save(settings.out / CHECKPOINT)
+    if ladder is not None:
+        ladder.finish(agent, seconds + time.perf_counter() - began)
+
+
+def cloned_start(settings: Settings) -> BehaviourCloning | None:
+    """An agent that imitates the expert, to start from; None for a start from scratch."""
+    if not isinstance(settings, RLSettings) or not settings.clone_episodes:
+        return None
+    folder = settings.out / CLONE
+    if settings.resume and is_checkpoint(folder):
+        start = BehaviourCloning.load(folder / CHECKPOINT, device=settings.device)
+        if start.num_timesteps < start.leg_end:
+            start.learn(run_dir=folder)
+        return start
+    config = BCConfig(episodes=settings.clone_episodes, epochs=settings.clone_epochs)
+    start = new_agent(BehaviourCloning, settings, config, settings.model_config)
+    return start.learn(run_dir=folder)
+
+
+def new_agent(
+    algorithm: type[Agent],
+    settings: Settings,
+    config: TrainingConfig,
+    model: ModelConfig | AgentModel,
+) -> Agent:
+    """An agent that has not learnt yet."""
+    return algorithm(
+        settings.env_id,
+        config,
+        model=model,
+        seed=settings.seed,
+        device=settings.device,
+        env_kwargs=settings.environment_options(),
+    )
+
+
+def is_checkpoint(folder: Path) -> bool:
+    """Whether a run's folder has a checkpoint."""
+    return (folder / CHECKPOINT / INDEX).exists()
