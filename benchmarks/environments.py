@@ -100,12 +100,17 @@ class FixedLengthQA(QATask):
         prompt_tokens: Length of every prompt.
         answer_tokens: Length of every answer; from 12 on, none of the references is longer.
         count: How many examples.
+        tokenizer: As the tasks'.
     """
 
-    def __init__(self, prompt_tokens: int = 64, answer_tokens: int = 32, count: int = 16) -> None:
-        super().__init__(
-            constrain=False, max_new_tokens=answer_tokens, tokenizer=f"bpe:{VOCABULARY}"
-        )
+    def __init__(
+        self,
+        prompt_tokens: int = 64,
+        answer_tokens: int = 32,
+        count: int = 16,
+        tokenizer: Any = f"bpe:{VOCABULARY}",
+    ) -> None:
+        super().__init__(constrain=False, max_new_tokens=answer_tokens, tokenizer=tokenizer)
         fitting = (e for e in self.examples if self._measure(e).prompt == prompt_tokens)
         self.examples = list(islice(fitting, count))
         assert len(self.examples) == count, "the built-in world has prompts of all common lengths"

@@ -15,13 +15,13 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import torch
 import tyro
 
 from agents.checkpoint import write_atomically
-from benchmarks.acting import acting_beside_generate
+from benchmarks.acting import acting
 from benchmarks.measuring import Measurement
 from benchmarks.opening import import_beside_gymnasium, large_file, makes_of_built_in
 from benchmarks.passages import write_joined_passages, write_long_passages
@@ -35,7 +35,10 @@ from benchmarks.stepping import (
     vector_beside_single,
     vector_beside_trivial,
 )
+from benchmarks.training import left_out, training
 from benchmarks.updating import update_beside_prefixes
+
+Part: TypeAlias = Literal["environments", "agents", "training"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +55,8 @@ class Effort:
         updates: A round.
         openings: Of everything that is opened or made in a fresh process.
         questions: Of the large file.
+        models: Presets that act.
+        slots: Of the environment that they act in.
     """
 
     rounds: int = 5
@@ -63,6 +68,8 @@ class Effort:
     updates: int = 5
     openings: int = 3
     questions: int = 100_000
+    models: tuple[str, ...] = ("tiny", "small")
+    slots: tuple[int, ...] = (16, 64)
 
 
 QUICK = Effort(
@@ -75,6 +82,8 @@ QUICK = Effort(
     updates=1,
     openings=1,
     questions=300,
+    models=("tiny",),
+    slots=(16,),
 )
 """Enough to see that everything runs; its numbers mean nothing."""
 
@@ -87,8 +96,12 @@ class Settings:
     """Threads of torch; small models are fastest on one."""
     quick: bool = False
     """A smoke run: everything once or twice, with numbers that mean nothing."""
+    parts: tuple[Part, ...] = ("environments", "agents", "training")
+    """What is measured; training is the one beside other libraries', in processes of its own."""
     squad: Path | None = None
     """A SQuAD file for the lines about files; without one, built-in passages are joined."""
+    older_trl: Path | None = None
+    """Python of a virtual environment with a TRL that has PPO, to train beside it."""
     out: Path | None = None
     """Write numbers, versions, commit and command to this JSON file."""
 
@@ -101,8 +114,22 @@ class Settings:
 SUMMARIZATION: dict[str, Any] = {"id": "TextSummarization-v0", "max_new_tokens": 32}
 
 
-def measurements(effort: Effort, squad: Path | None) -> Iterator[Measurement]:
-    """All of them, one after the other."""
+def measurements(settings: Settings) -> Iterator[Measurement]:
+    """All that are asked for, one after the other."""
+    e = settings.effort
+    if "environments" in settings.parts:
+        yield from environments(e, settings.squad)
+    if "agents" in settings.parts:
+        yield from acting(e.batches, e.rounds, e.models, e.slots)
+        yield update_beside_prefixes(e.answer_tokens, e.updates, e.rounds)
+    if "training" in settings.parts:
+        yield from training(
+            e.answer_tokens, e.rounds, settings.quick, settings.threads, settings.older_trl
+        )
+
+
+def environments(effort: Effort, squad: Path | None) -> Iterator[Measurement]:
+    """Steps of environments, and what it costs to begin."""
     e = effort
     yield single_beside_trivial(e.examples, e.steps, e.rounds)
     yield first_pass_beside_steady(e.examples, e.steps, e.rounds)
@@ -126,8 +153,6 @@ def measurements(effort: Effort, squad: Path | None) -> Iterator[Measurement]:
         yield from large_file(e.questions, e.openings, squad)
     yield import_beside_gymnasium(e.openings)
     yield from makes_of_built_in(e.openings)
-    yield acting_beside_generate(e.answer_tokens, e.batches, e.rounds)
-    yield update_beside_prefixes(e.answer_tokens, e.updates, e.rounds)
 
 
 def run(settings: Settings) -> list[Measurement]:
@@ -137,7 +162,7 @@ def run(settings: Settings) -> list[Measurement]:
     print(command)
     print(explanation(settings), end="\n\n", flush=True)
     measured = []
-    for measurement in measurements(settings.effort, settings.squad):
+    for measurement in measurements(settings):
         if settings.quick:  # a requirement is for steady numbers
             measurement = replace(measurement, required=None)
         measured.append(measurement)
@@ -167,6 +192,8 @@ def explanation(settings: Settings) -> str:
         "Steady state: examples are encoded beforehand; but for the line `cold`, the first pass "
         "over fresh ones.",
     ]
+    if "training" in settings.parts:
+        lines += left_out(settings.older_trl)
     if settings.quick:
         lines.append("QUICK: a smoke run. These numbers mean nothing.")
     return "\n".join(lines)

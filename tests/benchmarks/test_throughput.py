@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.acting import acting_beside_generate
+from benchmarks.acting import Scene, acting_beside_generate, environments_share
 from benchmarks.environments import TRIVIAL_ID, FixedLengthQA
 from benchmarks.measuring import Measurement, in_turn
 from benchmarks.passages import TOKENS, write_joined_passages, write_long_passages
 from benchmarks.report import facts, table
 from benchmarks.stepping import NER_DENSE, all_legal, one_legal, single_steps, vector_steps
-from benchmarks.throughput import QUICK, Settings, measurements, run
+from benchmarks.throughput import Part, Settings, measurements, run
 from benchmarks.updating import TOLERANCE, largest_difference, update_beside_prefixes
 from textenvs.data.squad import read_squad
 from textenvs.vector_env import TextVectorEnv
@@ -107,10 +107,39 @@ def test_answers_of_fixed_length_end_there_alone() -> None:
     assert [int((o != envs.pad_token_id).sum()) for o in info["final_obs"]] == [55, 55]
 
 
-def test_acting_and_generate_do_the_same_work() -> None:
+@pytest.mark.parametrize(
+    "scene",
+    [
+        Scene(slots=2, answer_tokens=12),
+        Scene(slots=2, answer_tokens=12, ragged=True),
+        Scene(slots=2, answer_tokens=12, ragged=True, shared=True),
+    ],
+)
+def test_acting_and_generate_do_the_same_work(scene: Scene) -> None:
     # It checks the lengths of both itself.
-    m = acting_beside_generate(answer_tokens=12, batches=2, rounds=1)
-    assert (m.required, len(m.rates), len(m.against_rates)) == (1.2, 1, 1)
+    m = acting_beside_generate(scene, batches=2, rounds=1, required=1.6)
+    assert (m.required, len(m.rates), len(m.against_rates)) == (1.6, 1, 1)
+
+
+def test_measured_questions_have_the_lengths_that_were_asked_for() -> None:
+    scene = Scene(slots=3, answer_tokens=12, ragged=True)
+    envs = TextVectorEnv(scene.task(), num_envs=3)
+    observations, info = envs.reset(seed=0)
+    assert "action_mask" not in info
+    assert ((observations != envs.pad_token_id).sum(axis=1) == 64).all()
+    answers = []
+    for _ in range(200):
+        _, _, _, _, info = envs.step(np.ones(3, int))
+        ended = [o for o in info.get("final_obs", ()) if o is not None]
+        answers += [int((o != envs.pad_token_id).sum()) - 64 for o in ended]
+    assert set(answers) <= set(range(1, 13))
+    assert len(set(answers)) > 5
+    assert 5 < np.mean(answers) < 10  # of a geometric distribution, cut at 12
+
+
+def test_the_environments_share_is_a_part() -> None:
+    m = environments_share(Scene(slots=2, answer_tokens=12), batches=1, rounds=2)
+    assert all(0 < share < 100 for share in m.rates)
 
 
 def test_both_updates_have_the_same_gradients() -> None:
@@ -127,13 +156,14 @@ def test_different_gradients_are_told_apart() -> None:
 
 
 def test_all_is_measured_with_its_requirement() -> None:
-    measured = list(measurements(QUICK, squad=None))
+    parts: tuple[Part, ...] = ("environments", "agents")  # for training, see test_training.py
+    measured = list(measurements(Settings(quick=True, parts=parts)))
     required = {(m.what, m.required) for m in measured if m.required is not None}
     steps = [m.required for m in measured if m.unit == "steps/s" and m.required_of == "rate"]
     assert steps == [60_000, 300_000, 100_000, 100_000, 100_000]
     assert {m.required for m in measured if m.unit == "ms"} == {None, 300}
     assert ("its memory at the peak", 3) in required
-    assert [m.required for m in measured[-2:]] == [1.2, 10]
+    assert [m.required for m in measured[-5:]] == [1.6, 3.5, 8, 10, 10]
     assert len({m.what for m in measured}) == len(measured)
     for m in measured:
         assert len(m.rates) == len(m.against_rates) > 0
@@ -162,7 +192,7 @@ def test_a_run_prints_a_table_and_writes_a_file(
     monkeypatch.setattr("sys.argv", ["throughput.py", "--out", "a b.json"])
     monkeypatch.setattr("benchmarks.throughput.measurements", lambda *_: iter(MADE_UP))
     out = tmp_path / "new" / "a b.json"
-    run(Settings(quick=quick, out=out))
+    run(Settings(quick=quick, parts=("agents",), out=out))
     printed = capsys.readouterr().out
     command = "python -m benchmarks.throughput --out 'a b.json'"
     assert printed.splitlines()[0] == command

@@ -1,0 +1,87 @@
+"""The table of a learning benchmark: means over seeds with 95 % t intervals, beside the ladder."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from statistics import mean, stdev
+from typing import Any, NamedTuple
+
+from scipy.stats import t as student
+
+from benchmarks.recipes import RECIPES
+
+LADDER = ("random", "majority", "heuristic", "cloned", "expert")
+"""What stands beside the algorithms, as `agents.train` names it."""
+
+
+class Spread(NamedTuple):
+    """A mean over seeds and its 95 % interval; None where one seed gives no interval."""
+
+    mean: float
+    low: float | None
+    high: float | None
+    seeds: int
+
+    def __str__(self) -> str:
+        """As text.
+
+        >>> print(spread([0.5, 0.6, 0.7]))
+        0.600 [0.352, 0.848]
+        """
+        if self.low is None:
+            return f"{self.mean:.3f}"
+        return f"{self.mean:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """Mean and 95 % interval of Student's t."""
+    middle, count = mean(values), len(values)
+    if count == 1:
+        return Spread(middle, None, None, 1)
+    half = float(student.ppf(0.975, count - 1)) * stdev(values) / math.sqrt(count)
+    return Spread(middle, middle - half, middle + half, count)
+
+
+def table_of(results: Sequence[tuple[str, str, dict[str, Any]]]) -> str:
+    """Markdown: a section an environment, a line an agent.
+
+    Args:
+        results: environment, algorithm and the run's results.json, one entry a run.
+    """
+    return "\n\n".join(
+        _section(env, [(algorithm, facts) for name, algorithm, facts in results if name == env])
+        for env in dict.fromkeys(env for env, _, _ in results)
+    )
+
+
+def _section(env: str, runs: Sequence[tuple[str, dict[str, Any]]]) -> str:
+    score_name = runs[0][1]["score_name"]
+    rows = []
+    for label in LADDER:
+        # The same seed has the same start, whichever algorithm goes on from it.
+        by_seed = {
+            facts["settings"]["seed"]: facts["scores"][label][score_name]["value"]
+            for _, facts in runs
+            if label in facts["scores"]
+        }
+        if by_seed:
+            rows.append((label, spread(list(by_seed.values())), "", ""))
+    for algorithm in dict.fromkeys(algorithm for algorithm, _ in runs):
+        own = [facts for name, facts in runs if name == algorithm]
+        scores = spread([facts["scores"][facts["algorithm"]][score_name]["value"] for facts in own])
+        minutes = mean(facts["training_seconds"] for facts in own) / 60
+        steps = f"{mean(facts['timesteps'] for facts in own):,.0f}"
+        rows.insert(len(rows) - 1, (own[0]["algorithm"], scores, steps, f"{minutes:.1f}"))
+    seeds = max(scores.seeds for _, scores, _, _ in rows)
+    lines = [
+        f"**{env}**, {score_name} on the test split, {seeds} seeds, start: {RECIPES[env].start}",
+        "",
+        f"| agent | {score_name} [95 %] | actions | minutes |",
+        "|---|---|---|---|",
+        *(
+            f"| {label} | {scores} | {steps} | {minutes} |"
+            for label, scores, steps, minutes in rows
+        ),
+    ]
+    return "\n".join(lines)

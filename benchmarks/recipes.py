@@ -1,0 +1,40 @@
+"""What each agent is trained with in each environment, as options of `python -m agents.train`.
+
+One set of an environment's options serves all its algorithms: equal starts, equal data, so that
+what differs is the algorithm. What an algorithm adds to it stands beside.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How the agents of one environment are trained.
+
+    Attributes:
+        start: What their start is, in words for a table.
+        shared: Options of all algorithms.
+        algorithms: Algorithm -> the options that it adds.
+    """
+
+    start: str
+    shared: str
+    algorithms: dict[str, str] = field(default_factory=dict)
+
+
+RECIPES: dict[str, Recipe] = {
+    "TextNER-v0": Recipe(
+        start="a clone of 300 expert episodes",
+        shared="--clone-episodes 300 --validate-every 20",
+        algorithms={
+            "epsilon-greedy": "--total-timesteps 400000",
+            "dqn": "--total-timesteps 400000",
+            "reinforce": "--total-timesteps 400000",
+            "a2c": "--total-timesteps 400000",
+            "ppo": "--total-timesteps 400000",
+        },
+    ),
+}
+"""Environment -> recipe."""
