@@ -29,7 +29,7 @@ from agents.advantages import (
 )
 from agents.agent import Numbers, Places
 from agents.batching import Batch, evaluate, minibatches
-from agents.episodes import Episode
+from agents.episodes import Episode, total_steps
 from agents.returns import Floats, generalised_advantages, n_step_returns, normalised
 from agents.rollout_agent import RolloutAgent
 from agents.settings import PolicyConfig
@@ -73,7 +73,7 @@ class A2C(RolloutAgent):
     ) -> Numbers:
         """Improve the policy and the values on some episodes once; numbers to log."""
         config = self.config
-        rate = self._schedule()
+        rate = self._schedule(total_steps(episodes))
         advantages, returns = advantages_and_returns(episodes, config)
 
         def loss_of(batch: Batch, places: Places) -> tuple[Tensor, Numbers]:

@@ -45,14 +45,14 @@ class SoftmaxPolicy:
     def __init__(self, model: AgentModel) -> None:
         """Prepare nothing before the first call."""
         self.model = model
-        self._version: int | None = None
+        self._version: tuple[int, float] | None = None
         self._scores: Callable[[States], Tensor] = model.logits
 
     def __call__(
         self, states: States, legal_SA: Tensor | None, generator: torch.Generator | None
     ) -> Decision:
         """Draw from the policy, or take the likeliest action; see `ActionRule`."""
-        version = self.model.weights_version
+        version = self.model.weights_version, self.model.temperature
         if self._version != version:
             self._version, self._scores = version, self.model.prepared_logits()
         actions_S, log_probs_S = choose(self._scores(states), legal_SA, generator)

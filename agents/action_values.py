@@ -198,7 +198,7 @@ class ActionValueAgent(RolloutAgent):
 
     def strategy(self) -> Strategy:
         """How to explore at this point of the training; before it, as at its start."""
-        strategy: Strategy = self.config.strategy(self._done() if self.leg_end else 0.0)
+        strategy: Strategy = self.config.strategy(self._done())
         return strategy
 
     def new_collector(self) -> Collector:
@@ -233,7 +233,8 @@ class ActionValueAgent(RolloutAgent):
         returns_ET = n_step_returns(*steps, gamma=self.config.gamma, n=None)
         returns = by_episode(returns_ET, steps.lengths_E)
         errors: list[Tensor] = []
-        for places in microbatches(episodes, self.config.minibatch_tokens):
+        tokens = self.config.microbatch_tokens or self.config.minibatch_tokens
+        for places in microbatches(episodes, tokens):
             batch = make_batch(
                 [episodes[place] for place in places], self.contract.n_actions, self.device
             )

@@ -98,7 +98,14 @@ class LanguageAgent(ABC):
     ) -> None:
         """Make the environment and the model, and check that they fit."""
         self.config = self.config_type() if config is None else config
-        self.seed = seed
+        if not isinstance(self.config, self.config_type):
+            raise AgentError(
+                f"the config is a {type(self.config).__name__}; {type(self).__name__} expects a "
+                f"{self.config_type.__name__}"
+            )
+        if seed < 0:
+            raise AgentError(f"the seed is {seed}; expected at least 0")
+        self.seed = int(seed)  # JSON, in which a checkpoint holds it, has no numbers of numpy
         self.env_id = env if isinstance(env, str) else None
         self.env_kwargs = dict(env_kwargs or {})
         self.device = choose_device(device)
@@ -111,9 +118,9 @@ class LanguageAgent(ABC):
         if contract is None:
             raise AgentError("expected an environment, or its contract for an agent that only acts")
         self.contract = contract
-        self.model = build_model(model, contract, seed, self.heads(contract)).to(self.device)
-        if isinstance(self.config, PolicyConfig):
-            self.model.temperature = self.config.temperature
+        self.model = build_model(model, contract, self.seed, self.heads(contract)).to(self.device)
+        policy = self.config if isinstance(self.config, PolicyConfig) else None
+        self.model.temperature = 1.0 if policy is None else policy.temperature
         self.optimizer = torch.optim.AdamW(
             [weight for weight in self.model.parameters() if weight.requires_grad],
             lr=self.config.learning_rate,
@@ -127,7 +134,7 @@ class LanguageAgent(ABC):
         self.leg_start = 0
         self.leg_end = 0
         self.last_checkpoint: Path | None = None
-        self._predict_generator = torch.Generator(self.device).manual_seed(seed)
+        self._predict_generator = torch.Generator(self.device).manual_seed(self.seed)
         self._rule = self.make_rule()
 
     @abstractmethod
@@ -172,7 +179,8 @@ class LanguageAgent(ABC):
             progress_bar: a bar on a terminal; elsewhere a line now and then.
             callback: called with the agent after each iteration, of several processes in the main
                 one; False ends the training.
-            run_dir: for metrics.jsonl, TensorBoard events and the checkpoint.
+            run_dir: for metrics.jsonl, TensorBoard events and the checkpoint, which is written
+                now and then and at the end.
             wandb: a project of Weights & Biases to log to as well.
 
         Raises:
@@ -197,6 +205,8 @@ class LanguageAgent(ABC):
                     self.save(folder / CHECKPOINT)
                 if self.processes.agreed(stop):
                     break
+        if folder is not None and self.num_timesteps >= self.leg_end and not self.at_rest():
+            self.save(folder / CHECKPOINT)
         return self
 
     def _open_log(self, folder: Path | None, progress: bool, wandb: str | None) -> RunLog:
@@ -241,16 +251,17 @@ class LanguageAgent(ABC):
             state: what the last call returned: it holds the keys and values of the prefixes, so
                 that only new tokens are read. It may be left out, at the cost of reading all. A
                 whole prefix then counts as the prompt, as nothing else is known of it: for an
-                encoder or an encoder-decoder, which read a prompt both ways, that is another state.
-            episode_start: accepted as SB3's callers pass it; not needed, as the state compares
-                prefixes.
+                encoder or an encoder-decoder, which read a prompt both ways, that is another state,
+                and a pointer points at all of it.
+            episode_start: where an episode has just begun, (S,). It may be left out, as the state
+                compares prefixes: it matters for a prompt that begins with all that the last
+                episode in its place had.
             deterministic: the likeliest action instead of a drawn one.
             action_masks: legal actions, (n_actions,) or (S, n_actions).
 
         Returns:
             The actions, () or (S,), and the state for the next call.
         """
-        del episode_start
         observations_SL = np.atleast_2d(np.asarray(observation))
         slots, length = observations_SL.shape
         if length != self.contract.max_tokens:
@@ -264,6 +275,8 @@ class LanguageAgent(ABC):
         actor = state
         if actor is None or actor.model is not self.model or actor.cache.num_slots != slots:
             actor = Actor(self.model, self._rule, slots)
+        if episode_start is not None:
+            actor.cache.end(np.broadcast_to(episode_start, slots).astype(bool))
         decision = actor.act(
             observations_SL,
             prefix_lengths(observations_SL, self.contract.pad_token_id),
@@ -312,7 +325,8 @@ class LanguageAgent(ABC):
             ModelError: the policy is not that of a language model of transformers.
         """
         if self.processes.main:
-            export(self.model, self.contract, self.env, Path(folder))
+            by_values = self.heads(self.contract).q != "none"
+            export(self.model, self.contract, self.env, Path(folder), by_values)
 
     def progress_facts(self) -> dict[str, Any]:
         """What else an exact resumption needs, as JSON; `restore_progress` takes it."""
@@ -373,7 +387,7 @@ class LanguageAgent(ABC):
         try:
             load_optimizer(agent.optimizer, parts["optimizer"])
             agent.restore_progress(facts["progress"], parts.get("progress", {}))
-        except (KeyError, TypeError, ValueError) as error:
+        except (LookupError, TypeError, ValueError) as error:
             raise CheckpointError(f"{folder} has no fitting training state: {error}") from error
         for counter in COUNTERS:
             setattr(agent, counter, facts[counter])
@@ -390,7 +404,7 @@ class LanguageAgent(ABC):
             if total_timesteps < 1:
                 raise AgentError(f"total_timesteps is {total_timesteps}; expected at least 1")
             self.leg_start = self.num_timesteps
-            self.leg_end = self.num_timesteps + total_timesteps
+            self.leg_end = self.num_timesteps + int(total_timesteps)  # often written as 1e6
         elif self.num_timesteps >= self.leg_end:
             raise AgentError("there is no interrupted training to go on with: give total_timesteps")
 
@@ -405,15 +419,18 @@ class LanguageAgent(ABC):
         generator.manual_seed(int(actions.generate_state(1, np.uint64)[0] >> np.uint64(1)))
         return generator, np.random.default_rng(batches), int(envs.generate_state(1)[0] >> 1)
 
-    def _done(self) -> float:
-        """Share of the leg that is done; 0 where an update is made outside of one."""
+    def _done(self, more: float = 0.0) -> float:
+        """Share of the leg that is done after `more` steps; 0 outside of a leg."""
         length = self.leg_end - self.leg_start
-        return (self.num_timesteps - self.leg_start) / length if length else 0.0
+        return (self.num_timesteps + more - self.leg_start) / length if length else 0.0
 
-    def _schedule(self) -> float:
-        """Set the learning rate that is due."""
+    def _schedule(self, steps: int) -> float:
+        """Set the learning rate that is due half-way through an update on so many steps.
+
+        So neither the first nor the last update of a training has a learning rate of 0.
+        """
         config: TrainingConfig = self.config
-        done, rate = self._done(), config.learning_rate
+        done, rate = self._done(steps / 2), config.learning_rate
         if done < config.warmup:
             rate *= done / config.warmup
         else:

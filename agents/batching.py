@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from agents.episodes import Episode, unpack
+from agents.episodes import Episode, packed_masks, unpack
 from agents.models.distribution import (
     log_probs_and_entropies,
     masked_log_softmax,
@@ -57,8 +57,8 @@ def make_batch(episodes: Sequence[Episode], n_actions: int, device: torch.device
     for row, episode in enumerate(episodes):
         tokens_BT[row, : lengths_B[row]] = episode.tokens_L
     steps_B = [episode.steps for episode in episodes]
-    packed = [episode.legal_TA8 for episode in episodes if episode.legal_TA8 is not None]
-    legal_NA = unpack(np.concatenate(packed), n_actions) if packed else None
+    masks = packed_masks(episodes)
+    legal_NA = None if masks is None else unpack(np.concatenate(masks), n_actions)
     return Batch(
         tokens_BT=torch.from_numpy(tokens_BT).to(device),
         prompts_B=torch.tensor([int(e.positions_T[0]) + 1 for e in episodes], device=device),

@@ -120,10 +120,10 @@ class BehaviourCloning(LanguageAgent):
         _, rng, _ = self._streams()
         losses: list[tuple[int, Numbers]] = []
         for group in minibatches(episodes, self.config.minibatch_tokens, rng):
-            rate = self._schedule()
+            steps = total_steps([episodes[place] for place in group])
+            rate = self._schedule(steps)
             numbers = self._accumulate(episodes, group, self._loss, run_dir)
             self._step(episodes, group, run_dir)
-            steps = total_steps([episodes[place] for place in group])
             self.num_timesteps += steps
             losses.append((steps, numbers))
         count = sum(steps for steps, _ in losses)

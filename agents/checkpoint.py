@@ -65,7 +65,8 @@ def save_checkpoint(folder: Path, facts: Mapping[str, Any], parts: Mapping[str, 
     write_atomically(folder / INDEX, (json.dumps(index, indent=2) + "\n").encode())
     for part in parts:
         for path in folder.glob(f"{part}-*.safetensors"):
-            if path.name != files[part]:
+            # A model of transformers in the same folder has files such as model-00001-of-00002.
+            if path.name != files[part] and path.stem.removeprefix(f"{part}-").isdecimal():
                 path.unlink()
 
 

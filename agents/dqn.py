@@ -32,7 +32,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from agents.action_values import ActionValueAgent, ActionValueConfig, legal_values
+from agents.action_values import ActionValueAgent, ActionValueConfig, legal_values, taken_values
 from agents.advantages import steps_of
 from agents.agent import Numbers, Places
 from agents.batching import Batch, minibatches, read
@@ -111,7 +111,7 @@ class DQN(ActionValueAgent):
     ) -> Numbers:
         """Take the episodes in, and learn from some that are drawn; numbers to log."""
         config, replay = self.config, self.replay
-        rate = self._schedule()
+        rate = self._schedule(total_steps(episodes))
         replay.add(episodes)
         if self._imitation is not None and not replay.demonstrations:
             replay.add_demonstrations(self._imitation.episodes)
@@ -121,6 +121,9 @@ class DQN(ActionValueAgent):
         self._owed += config.replay_ratio * total_steps(episodes)
         if self._owed <= 0:  # the last draw was of longer episodes than are expected
             return numbers
+        if self.updates == 0:
+            self.begin_at_the_returns(replay.episodes)
+            follow(self.target, self.model, 1.0)
         correction = scheduled("linear", config.priority_correction, 1.0, self._done())
         draw = replay.draw(self._owed, rng, correction)
         drawn = [replay.episodes[place] for place in draw.places_E]
@@ -144,7 +147,7 @@ class DQN(ActionValueAgent):
             values_KNA = self.model.q_values(read(self.model, batch), batch.legal_NA)
             targets_N = self._targets(values_KNA.detach(), batch, chosen)
             weights_N = torch.from_numpy(draw.weights_E[places]).to(targets_N)[batch.rows_N]
-            errors_KN = taken(values_KNA, batch.actions_N) - targets_N
+            errors_KN = taken_values(values_KNA, batch.actions_N) - targets_N
             loss = td_loss(errors_KN, weights_N, config.huber_delta)
             errors_N = errors_KN.detach().abs().mean(dim=0)
             if config.priority_exponent > 0:
@@ -212,12 +215,6 @@ class DQN(ActionValueAgent):
         names = [name for name in remaining if name.startswith("replay.")]
         self.replay.restore({name.removeprefix("replay."): remaining.pop(name) for name in names})
         super().restore_progress(rest, remaining)
-
-
-def taken(values_KNA: Tensor, actions_N: Tensor) -> Tensor:
-    """The values of the actions that were taken, (K, N)."""
-    index_KN1 = actions_N.expand(len(values_KNA), -1).unsqueeze(-1)
-    return values_KNA.gather(-1, index_KN1).squeeze(-1)
 
 
 def best_values(

@@ -86,6 +86,7 @@ class EarlyStopping:
                 "agent the environment's id instead of an environment"
             )
         options = agent.env_kwargs if self.env_kwargs is None else self.env_kwargs
+        options = {name: value for name, value in options.items() if name != "split"}
         result = evaluate(agent, agent.env_id, split=self.split, episodes=self.episodes, **options)
         return result.score.value
 

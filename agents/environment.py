@@ -87,10 +87,14 @@ def read_contract(env: VectorEnv[Any, Any, Any]) -> Contract:
             "with token ids from 0 to vocab_size - 1"
         )
     actions = env.single_action_space
-    if not isinstance(actions, gymnasium.spaces.Discrete) or actions.n != len(action_tokens):
+    if (
+        not isinstance(actions, gymnasium.spaces.Discrete)
+        or actions.n != len(action_tokens)
+        or actions.start != 0
+    ):
         raise ContractError(
             f"the action space is {actions} and there are {len(action_tokens)} action_tokens; "
-            "expected Discrete(len(action_tokens))"
+            "expected Discrete(len(action_tokens)), which starts at 0"
         )
     vocab_size = int(space.high.max()) + 1
     if action_tokens.min() < 0 or action_tokens.max() >= vocab_size:

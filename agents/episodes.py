@@ -140,6 +140,21 @@ def unpack(legal_NA8: npt.NDArray[np.uint8], n_actions: int) -> Mask:
     return np.unpackbits(legal_NA8, axis=-1, count=n_actions).astype(np.bool_)
 
 
+def packed_masks(episodes: Sequence[Episode]) -> list[npt.NDArray[np.uint8]] | None:
+    """The legal actions of each episode's states, packed; None where all are legal in all episodes.
+
+    Among others that have masks, an episode without any gets ones in which all actions are legal:
+    demonstrations may come from an environment that forbids nothing.
+    """
+    width = max((e.legal_TA8.shape[1] for e in episodes if e.legal_TA8 is not None), default=0)
+    if not width:
+        return None
+    return [
+        np.full((e.steps, width), 255, np.uint8) if e.legal_TA8 is None else e.legal_TA8
+        for e in episodes
+    ]
+
+
 def final_metrics(info: dict[str, Any], slot: int) -> dict[str, float]:
     """The metrics of the episode that ended in a slot, from a vector env's info at that step.
 
@@ -213,10 +228,8 @@ STEP_FIELDS: Mapping[str, type[np.generic]] = {
 def episodes_to_tensors(episodes: Sequence[Episode]) -> dict[str, Tensor]:
     """The episodes end to end as a few flat tensors, for a file or another process.
 
-    `tensors_to_episodes` gives them back bit by bit.
-
-    Raises:
-        ValueError: some episodes have masks of legal actions and others have none.
+    `tensors_to_episodes` gives them back bit by bit; an episode without masks of legal actions
+    gets some where others have them (see `packed_masks`).
     """
     flat = {
         "tokens": _end_to_end([e.tokens_L for e in episodes], np.int32),
@@ -226,10 +239,8 @@ def episodes_to_tensors(episodes: Sequence[Episode]) -> dict[str, Tensor]:
     }
     for field, kind in STEP_FIELDS.items():
         flat[field] = _end_to_end([getattr(e, field) for e in episodes], kind)
-    masks = [e.legal_TA8 for e in episodes if e.legal_TA8 is not None]
-    if masks:
-        if len(masks) < len(episodes):
-            raise ValueError("some episodes have masks of legal actions; expected all or none")
+    masks = packed_masks(episodes)
+    if masks is not None:
         flat["legal_TA8"] = np.concatenate(masks)
     for name in sorted({name for e in episodes for name in e.metrics}):
         having = [place for place, e in enumerate(episodes) if name in e.metrics]

@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Literal, Protocol, get_args
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from agents.errors import AgentError, nearest_first
 from agents.schedules import Schedule, scheduled
 from agents.settings import RolloutConfig
 
@@ -163,9 +162,6 @@ class ExplorationConfig(RolloutConfig):
     def __post_init__(self) -> None:
         """Check the ranges."""
         super().__post_init__()
-        if self.exploration not in get_args(Exploration):
-            names = nearest_first(self.exploration, get_args(Exploration))
-            raise AgentError(f"exploration is {self.exploration!r}; expected one of {names}")
         self.expect_between(0, 1, "epsilon_start", "epsilon_end", "top_p")
         self.expect_above_zero("epsilon_share", "temperature", "top_p")
         self.expect_between(0, float("inf"), "ucb_c")

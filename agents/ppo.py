@@ -108,7 +108,7 @@ class PPO(RolloutAgent):
         self, episodes: Sequence[Episode], rng: np.random.Generator, run_dir: Path | None = None
     ) -> Numbers:
         """Improve the policy and the values on some episodes; numbers to log."""
-        rate = self._schedule()
+        rate = self._schedule(total_steps(episodes))
         config = self._current_config()
         if config.kl_penalty != "none" and self._reference is None:
             self._reference = ReferencePolicy(self.model)

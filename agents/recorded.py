@@ -123,7 +123,7 @@ def load_episodes(path: str | Path, contract: Contract) -> list[Episode]:
         played_in = Contract(**{name: tupled(value) for name, value in constants.items()})
         _check_kinds(tensors)
         episodes = tensors_to_episodes(tensors)
-    except (KeyError, TypeError, ValueError) as error:
+    except (LookupError, TypeError, ValueError) as error:
         raise RecordingError(f"{path} is damaged: {error}") from error
     try:
         check_same_contract(contract, played_in)

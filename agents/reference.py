@@ -124,7 +124,7 @@ def adapted_coefficient(
 
     Ziegler et al. 2019, "Fine-Tuning Language Models from Human Preferences", section 2.2:
     e = clip((KL - target) / target, -0.2, 0.2), beta <- beta (1 + K e), where K is the share of
-    the horizon that went by, as in their code.
+    the horizon that went by, as in their code; at most all of it.
 
     >>> round(adapted_coefficient(0.2, kl=0.3, target=0.1, actions=1000, horizon=10_000), 6)
     0.204
@@ -137,4 +137,4 @@ def adapted_coefficient(
         horizon: actions over which a KL far off changes beta by a fifth.
     """
     error = min(max(kl / target - 1.0, -0.2), 0.2)
-    return coefficient * (1.0 + error * actions / horizon)
+    return coefficient * (1.0 + error * min(actions / horizon, 1.0))

@@ -6,12 +6,12 @@ Learning"; with a baseline, Sutton & Barto 2018, section 13.4:
     grad J(theta) = E[ sum over t of (G_t - b) grad log pi_theta(a_t | s_t) ],
     G_t = r_t + gamma r_(t+1) + ...
 
-An episode's states are the prefixes of one sequence: one forward pass gives all log pi. Each
-episode is learnt from once, as the gradient holds only for the policy that drew it. Two things are
-a little older than the weights: the beginnings of episodes that went on through the last update
-(`checkpoint_every=1` lets none do so), and what a second minibatch of the same update is learnt
-from (a `minibatch_tokens` above the tokens of an update makes it one step, and `microbatch_tokens`
-then bounds the memory).
+With a discount below 1, a step's factor gamma^t is left out, as is usual. An episode's states are
+the prefixes of one sequence: one forward pass gives all log pi. Each episode is learnt from once,
+as the gradient holds only for the policy that drew it. Two things are a little older than the
+weights: the beginnings of episodes that went on through the last update (`checkpoint_every=1` lets
+none do so), and what a second minibatch of the same update is learnt from (a `minibatch_tokens`
+above the tokens of an update makes it one step, and `microbatch_tokens` then bounds the memory).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal, get_args
+from typing import ClassVar, Literal
 
 import numpy as np
 from torch import Tensor
@@ -33,8 +33,7 @@ from agents.advantages import (
 )
 from agents.agent import Numbers, Places
 from agents.batching import Batch, evaluate, minibatches
-from agents.episodes import Episode
-from agents.errors import AgentError, nearest_first
+from agents.episodes import Episode, total_steps
 from agents.returns import Floats, n_step_returns, normalised
 from agents.rollout_agent import RolloutAgent
 from agents.settings import PolicyConfig
@@ -60,13 +59,6 @@ class REINFORCEConfig(PolicyConfig):
     normalise_returns: bool = True
     """Scale the returns less the baseline, over an update, to mean 0 and deviation 1."""
 
-    def __post_init__(self) -> None:
-        """Check the baseline's name."""
-        super().__post_init__()
-        if self.baseline not in get_args(Baseline):
-            known = nearest_first(self.baseline, get_args(Baseline))
-            raise AgentError(f"baseline is {self.baseline!r}; expected {known}")
-
 
 class REINFORCE(RolloutAgent):
     """REINFORCE; see the module and `LanguageAgent` for the arguments."""
@@ -79,7 +71,7 @@ class REINFORCE(RolloutAgent):
     ) -> Numbers:
         """Follow the policy gradient of some episodes once; numbers to log."""
         config = self.config
-        rate = self._schedule()
+        rate = self._schedule(total_steps(episodes))
         advantages, returns = advantages_and_returns(episodes, config)
         value_coefficient = config.value_coefficient if config.baseline == "value" else 0.0
 

@@ -136,7 +136,9 @@ class Collector:
         )
         self._legal_SA = legal_actions(info)
         finished = []
-        for slot in map(int, np.flatnonzero(terminated_S | truncated_S)):
+        ended_S = terminated_S | truncated_S
+        self.actor.cache.end(ended_S)
+        for slot in map(int, np.flatnonzero(ended_S)):
             final_L = info["final_obs"][slot]
             fields, metrics = self._log.cut(slot), final_metrics(info, slot)
             prompt = int(fields["positions"][0]) + 1

@@ -94,7 +94,7 @@ def open_log(
         if importlib.util.find_spec("tensorboard") is not None:
             sinks.append(TensorBoard(folder / "tensorboard", leg.step))
     if wandb is not None:
-        sinks.append(WeightsAndBiases(wandb, folder, settings or {}))
+        sinks.append(WeightsAndBiases(wandb, folder, settings or {}, new=leg.step == 0))
     if progress:
         bar = ProgressBar if sys.stderr.isatty() else ProgressLines
         sinks.append(bar(leg, shown))
@@ -155,18 +155,21 @@ class WeightsAndBiases:
         folder: of the training: gets the run's files and its id, by which a resumed training goes
             on in the same run.
         settings: shown with the run.
+        new: whether the training begins, whatever run the folder was another training's.
 
     Raises:
         AgentError: wandb is not installed.
     """
 
-    def __init__(self, project: str, folder: Path | None, settings: Mapping[str, Any]) -> None:
+    def __init__(
+        self, project: str, folder: Path | None, settings: Mapping[str, Any], new: bool
+    ) -> None:
         """Begin or go on."""
         try:
             import wandb
         except ImportError as error:
             raise AgentError("logging to Weights & Biases needs it: pip install wandb") from error
-        run_id = None if folder is None else remembered_id(folder / WANDB_ID)
+        run_id = None if folder is None else remembered_id(folder / WANDB_ID, new)
         self._run = wandb.init(
             project=project,
             dir=folder,
@@ -188,9 +191,9 @@ class WeightsAndBiases:
         self._run.finish()
 
 
-def remembered_id(path: Path) -> str:
-    """The id in a file; a new one, which is written there, where there is none."""
-    if not path.exists():
+def remembered_id(path: Path, new: bool) -> str:
+    """The id in a file; a new one, which is written there, where one is wanted or none is there."""
+    if new or not path.exists():
         write_atomically(path, secrets.token_hex(8).encode())
     return path.read_text(encoding="utf-8")
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import tyro
 
+from agents.behaviour_cloning import BCConfig
 from agents.checkpoint import CHECKPOINT, INDEX, write_atomically
 from agents.errors import AgentError
 from agents.models.loading import check_not_misspelt
@@ -139,6 +140,8 @@ class RLSettings(Settings):
     """Expert episodes to clone the start from; 0 starts from scratch."""
     clone_epochs: int = 4
     """Passes over them."""
+    clone_learning_rate: float = BCConfig.learning_rate
+    """Of the cloning."""
 
 
 def begin(settings: Settings) -> None:

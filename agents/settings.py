@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from agents.errors import AgentError
+from agents.errors import AgentError, nearest_first
 from agents.schedules import Schedule
 
 
@@ -31,7 +33,9 @@ class TrainingConfig:
     """The gradient is scaled down to this norm."""
 
     def __post_init__(self) -> None:
-        """Check the ranges."""
+        """Check types, choices and ranges."""
+        for name, hint in get_type_hints(type(self)).items():
+            expect_type(name, getattr(self, name), hint)
         self.expect_at_least_one("num_envs", "minibatch_tokens")
         if self.microbatch_tokens is not None:
             self.expect_at_least_one("microbatch_tokens")
@@ -96,3 +100,26 @@ class PolicyConfig(RolloutConfig):
         """Check the ranges."""
         super().__post_init__()
         self.expect_above_zero("temperature")
+
+
+def expect_type(name: str, value: object, hint: Any) -> None:
+    """Raise an AgentError for a setting that is not of its type, or none of its choices.
+
+    A number of numpy is none here: JSON, in which checkpoints hold settings, does not know it.
+    Types beyond numbers, text, None and choices are not checked.
+
+    >>> expect_type("epochs", 2.5, int | None)
+    Traceback (most recent call last):
+    agents.errors.AgentError: epochs is 2.5; expected int or None
+    """
+    kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    types = tuple(kind for kind in kinds if kind in (int, float, str, bool, NoneType))
+    choices = [c for kind in kinds if get_origin(kind) is Literal for c in get_args(kind)]
+    if not types and not choices:
+        return
+    if value in choices or isinstance(value, types) or (float in types and type(value) is int):
+        return
+    wanted = [kind.__name__ for kind in types if kind is not NoneType]
+    wanted += [f"one of {nearest_first(str(value), choices)}"] if choices else []
+    wanted += ["None"] if NoneType in types else []
+    raise AgentError(f"{name} is {value!r}; expected {' or '.join(wanted)}")

@@ -81,7 +81,11 @@ def cloned_start(settings: Settings) -> BehaviourCloning | None:
         if start.num_timesteps < start.leg_end:
             start.learn(run_dir=folder)
         return start
-    config = BCConfig(episodes=settings.clone_episodes, epochs=settings.clone_epochs)
+    config = BCConfig(
+        episodes=settings.clone_episodes,
+        epochs=settings.clone_epochs,
+        learning_rate=settings.clone_learning_rate,
+    )
     start = new_agent(BehaviourCloning, settings, config, settings.model_config)
     return start.learn(run_dir=folder)
 

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from agents.action_values import ActionValueAgent, ActionValueConfig, legal_values, taken_values
 from agents.agent import Numbers, Places
 from agents.batching import Batch, minibatches, read
-from agents.episodes import Episode
+from agents.episodes import Episode, total_steps
 
 TargetsOf = Callable[[Tensor, Batch, Places], Tensor]
 """Regression targets (N,) from the model's own action values (N, A), which hold -inf for illegal
@@ -61,7 +61,7 @@ class FittedValueAgent(ActionValueAgent):
             rng: of the order.
             run_dir: where a batch that diverges is saved.
         """
-        rate = self._schedule()
+        rate = self._schedule(total_steps(episodes))
         if self.iteration == 0:
             self.begin_at_the_returns(episodes)
 

@@ -13,9 +13,9 @@ from agents.environment import Contract
 from agents.errors import AgentError
 from agents.models.adapters import adapted
 from agents.models.backbone import Backbone
-from agents.models.heads import LMHead
+from agents.models.heads import LMHead, PointerHead
 from agents.models.layers import freeze_lowest, recompute_layers
-from agents.models.loading import load_backbone
+from agents.models.loading import check_positions, check_vocabulary, load_backbone
 from agents.models.model import AgentModel, Heads
 from agents.models.model_config import ModelConfig
 
@@ -46,13 +46,15 @@ def build_model(
         config: how to prepare a model object, which no config can name.
 
     Raises:
-        ModelError: there is no such model, or it cannot play the environment.
+        ModelError: there is no such model, or it cannot read what the environment says.
+        AgentError: it is another agent's, for other actions.
     """
     if isinstance(model, AgentModel):
-        if tuple(model.action_tokens.tolist()) != contract.action_tokens:
-            raise AgentError("the model was made for an environment with other action_tokens")
+        _check_fits(model, contract)
         if heads.q != "none" and (model.heads.q, model.heads.twins) != (heads.q, heads.twins):
-            model.add_q_head(dataclasses.replace(model.heads, q=heads.q, twins=heads.twins))
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)
+                model.add_q_head(dataclasses.replace(model.heads, q=heads.q, twins=heads.twins))
         return model
     if isinstance(model, ModelConfig):
         config, model = model, model.name
@@ -60,9 +62,26 @@ def build_model(
     config = dataclasses.replace(config or ModelConfig(), name=name)
     if config.head != "auto":
         heads = dataclasses.replace(heads, policy=config.head)
-    virtual = config.prefix_tokens if config.adapter == "prefix" else 0
-    backbone = load_backbone(model, contract.vocab_size, contract.max_tokens + virtual, seed)
+    longest = contract.max_tokens + config.virtual_tokens
+    backbone = load_backbone(model, contract.vocab_size, longest, seed)
     return assemble(backbone, contract, heads, config, seed)
+
+
+def _check_fits(model: AgentModel, contract: Contract) -> None:
+    """Check that another agent's model can play an environment.
+
+    Raises:
+        AgentError: its actions are others.
+        ModelError: it cannot read the environment's tokens, or prefixes of such a length.
+    """
+    if tuple(model.action_tokens.tolist()) != contract.action_tokens:
+        raise AgentError("the model was made for an environment with other action_tokens")
+    if isinstance(model.policy, PointerHead):
+        positions = tuple(model.policy.action_positions.tolist())
+        if positions != contract.action_positions:
+            raise AgentError("the model was made for an environment with other action_positions")
+    check_vocabulary(model.backbone, contract.vocab_size)
+    check_positions(model.backbone, contract.max_tokens + model.config.virtual_tokens)
 
 
 def assemble(

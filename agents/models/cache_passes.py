@@ -94,14 +94,20 @@ class Begin:
 
     def attend(self, stores: Stores, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         """Causal attention within each prefix."""
-        rows = len(self.slots_R)
-        keys_RTGD, values_RTGD = _apart(keys, rows), _apart(values, rows)
-        self.write(stores, keys_RTGD, values_RTGD)
         mask = None
         if len(queries) < len(keys):
             columns_T = torch.arange(self.width, device=queries.device)
             hidden_RT = columns_T > self.last_R.unsqueeze(1)
             mask = _lowest_where(hidden_RT[:, None, None], queries.dtype)
+        return self._attend(stores, queries, keys, values, mask)
+
+    def _attend(
+        self, stores: Stores, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None
+    ) -> Tensor:
+        """Keep new states and mix within each prefix; causal without a mask."""
+        rows = len(self.slots_R)
+        keys_RTGD, values_RTGD = _apart(keys, rows), _apart(values, rows)
+        self.write(stores, keys_RTGD, values_RTGD)
         return _mixed(_apart(queries, rows), keys_RTGD, values_RTGD, mask)
 
     def mask(self, dtype: torch.dtype) -> Tensor | None:

@@ -21,10 +21,15 @@ SHARPNESS = 8.0
 """By how many nats each frequency of a positional head prefers its position to those far off."""
 FREQUENCIES = 3
 """How many rotary frequencies, the highest first, a positional head tells positions by."""
+NEIGHBOURHOOD = slice(3, 6)
+"""The rotary frequencies by which a head looks at its whole neighbourhood, some 8 tokens wide."""
+NEIGHBOURHOOD_SHARPNESS = 2.0
+NEIGHBOURHOOD_GAIN = 3.0
+"""A mean of many tokens is short: its output counts as much more."""
 
 
 @torch.no_grad()
-def begin_with_copying(backbone: PreTrainedModel) -> None:
+def begin_with_copying(backbone: PreTrainedModel, neighbourhood: bool = False) -> None:
     """Let every head attend to tokens like its own, and pass on what it reads unchanged.
 
     Queries begin equal to keys, and the output projection as the inverse of the values'. With tied
@@ -34,6 +39,8 @@ def begin_with_copying(backbone: PreTrainedModel) -> None:
 
     Args:
         backbone: a Llama with as many key/value heads as heads, and with attention biases.
+        neighbourhood: let one more head of the first layer look at the tokens around, so that every
+            token has the gist of its sentence.
     """
     for number, layer in enumerate(backbone.base_model.layers):
         attention = layer.self_attn
@@ -45,6 +52,8 @@ def begin_with_copying(backbone: PreTrainedModel) -> None:
         if number == 0:
             for head, distance in enumerate(POSITIONAL_HEADS):
                 _look_back(attention, head, distance, backbone.config.rope_parameters["rope_theta"])
+            if neighbourhood:
+                _look_around(attention, len(POSITIONAL_HEADS))
 
 
 def _rotation(width: int) -> Tensor:
@@ -68,3 +77,15 @@ def _look_back(attention: Any, head: int, distance: int, theta: float) -> None:
     attention.k_proj.weight[rows] = 0.0
     attention.q_proj.bias[rows] = torch.cat([length, torch.zeros(half)])
     attention.k_proj.bias[rows] = torch.cat([length * angles.cos(), length * angles.sin()])
+
+
+def _look_around(attention: Any, head: int) -> None:
+    """Make a head attend to its neighbourhood: a broad peak of slowly turning dimensions."""
+    size = attention.head_dim
+    rows = slice(head * size, (head + 1) * size)
+    length = torch.zeros(size)
+    length[NEIGHBOURHOOD] = (NEIGHBOURHOOD_SHARPNESS * size**0.5) ** 0.5
+    for projection in (attention.q_proj, attention.k_proj):
+        projection.weight[rows] = 0.0
+        projection.bias[rows] = length
+    attention.o_proj.weight[:, rows] *= NEIGHBOURHOOD_GAIN

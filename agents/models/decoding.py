@@ -59,6 +59,7 @@ class Decoding(Protocol):
         """
 
 
+@torch.no_grad()
 def decoding_of(lm: PreTrainedModel) -> Decoding | None:
     """A decoding that computes what the model's trunk does; None where there is none."""
     from agents.models.gpt2_decoding import GPT2Decoding

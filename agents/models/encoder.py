@@ -1,10 +1,6 @@
 """An encoder of transformers as a backbone: BERT, RoBERTa and the like.
 
-Within the prompt every token sees every other; a token appended behind it sees all before it and
-itself. This is the mask of a prefix language model (Dong et al. 2019, "Unified Language Model
-Pre-training for Natural Language Understanding and Generation", the sequence-to-sequence mask), by
-which no state depends on what is appended later: one pass gives all states of an episode, and
-keys and values once computed stay.
+Its prompt looks both ways, what is appended only back: see `agents.models.prefix_lm`.
 
 Shapes: B sequences, T tokens, R slots, D hidden size.
 """
@@ -20,8 +16,9 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from agents.models.backbone import Backbone, Ints, ends
-from agents.models.cache_passes import Begin, Pass
+from agents.models.cache_passes import Pass
 from agents.models.key_values import KeyValueSlots
+from agents.models.prefix_lm import BeginBothWays, prefix_lm_mask
 
 
 class EncoderBackbone(Backbone):
@@ -112,25 +109,6 @@ class EncoderSlots(KeyValueSlots):
         return hidden
 
 
-class BeginBothWays(Begin):
-    """A pass over the whole prefixes of some slots, whose prompts look both ways.
-
-    Args:
-        slots_R: which slots.
-        width: T.
-        prompts_R: tokens of each prompt.
-    """
-
-    def __init__(self, slots_R: Tensor, width: int, prompts_R: Tensor) -> None:
-        """Remember where to write."""
-        super().__init__(slots_R, width)
-        self.prompts_R = prompts_R
-
-    def mask(self, dtype: torch.dtype) -> Tensor:
-        """The mask of a prefix language model."""
-        return prefix_lm_mask(self.prompts_R, self.width, dtype)
-
-
 def headless(lm: PreTrainedModel) -> Any:
     """The model, on the same weights, whose "logits" are what its output embeddings would read."""
     head = lm.get_output_embeddings()
@@ -148,17 +126,3 @@ def first_position(lm: PreTrainedModel) -> int:
     table = getattr(getattr(lm.base_model, "embeddings", None), "position_embeddings", None)
     padding = getattr(table, "padding_idx", None)
     return 0 if padding is None else int(padding) + 1
-
-
-def prefix_lm_mask(prompts_B: Tensor, length: int, dtype: torch.dtype) -> Tensor:
-    """What is added to attention's scores, (B, 1, T, T): 0 where a token sees another.
-
-    Args:
-        prompts_B: tokens of each prompt.
-        length: T.
-        dtype: of the model.
-    """
-    columns_T = torch.arange(length, device=prompts_B.device)
-    hidden_BTT = (columns_T > columns_T[:, None]) & (columns_T >= prompts_B[:, None, None])
-    mask_BTT = torch.zeros(hidden_BTT.shape, dtype=dtype, device=prompts_B.device)
-    return mask_BTT.masked_fill_(hidden_BTT, torch.finfo(dtype).min).unsqueeze(1)

@@ -25,11 +25,13 @@ class States(NamedTuple):
         memory_RPD: hidden states of the first tokens of each sequence, which a pointer points at;
             None where no head does.
         rows_N: the sequence of each state; None where state n is that of sequence n.
+        prompts_R: how many of these tokens are the prompt's; None where no head points.
     """
 
     hidden_ND: Tensor
     memory_RPD: Tensor | None = None
     rows_N: Tensor | None = None
+    prompts_R: Tensor | None = None
 
 
 Scores = Callable[[States], Tensor]
@@ -75,13 +77,14 @@ class LMHead(ActionHead):
         self._all_tokens = torch.equal(action_tokens_A, torch.arange(rows))
 
     def rows(self) -> tuple[Tensor, Tensor | None]:
-        """Weight (A, D) and bias (A,) or None."""
+        """Weight (A, D) and bias (A,) or None, in float32 whatever the backbone is in."""
         head = self._embeddings()
         weight, bias = head.weight, getattr(head, "bias", None)
         assert isinstance(weight, Tensor)
-        if self._all_tokens:
-            return weight, bias
-        return weight[self.action_tokens], None if bias is None else bias[self.action_tokens]
+        if not self._all_tokens:
+            weight = weight[self.action_tokens]
+            bias = None if bias is None else bias[self.action_tokens]
+        return weight.float(), None if bias is None else bias.float()
 
     def prepared(self) -> Scores:
         """Gathers the rows once."""
@@ -114,7 +117,8 @@ class PointerHead(ActionHead):
 
     Vinyals et al. 2015, "Pointer Networks", with scaled products (Vaswani et al. 2017):
     score(a) = (W_q h) . (W_k m_p(a)) / sqrt(D), h the state's hidden state and m_p that of the
-    token at position p. An action that points at nothing has a key of its own.
+    token at position p. An action that points at nothing, or behind the prompt, has a key of its
+    own: what stands behind the prompt is not there in all of an episode's states.
 
     Args:
         width: D.
@@ -125,10 +129,12 @@ class PointerHead(ActionHead):
     action_positions: Tensor
 
     def __init__(self, width: int, action_positions_A: Tensor, scale: float = 1.0) -> None:
-        """Draw weights."""
+        """Draw weights; queries begin equal to keys, so that like finds like."""
         super().__init__()
         self.query = nn.Linear(width, width)
         self.key = nn.Linear(width, width)
+        nn.init.orthogonal_(self.key.weight)
+        self.query.load_state_dict(self.key.state_dict())
         self.nothing = nn.Parameter(torch.zeros(width))
         self.scale = scale
         self.register_buffer("action_positions", action_positions_A, persistent=False)
@@ -145,11 +151,12 @@ class PointerHead(ActionHead):
 
     def _scores(self, states: States) -> Tensor:
         assert states.memory_RPD is not None
+        assert states.prompts_R is not None
         keys_RPD = self.key(states.memory_RPD)
-        reach = keys_RPD.shape[1]
-        inside_A = (self.action_positions >= 0) & (self.action_positions < reach)
-        keys_RAD = keys_RPD[:, self.action_positions.clamp(0, reach - 1)]
-        keys_RAD = torch.where(inside_A[:, None], keys_RAD, self.nothing)
+        positions_A = self.action_positions
+        inside_RA = (positions_A >= 0) & (positions_A < states.prompts_R.unsqueeze(-1))
+        keys_RAD = keys_RPD[:, positions_A.clamp(0, keys_RPD.shape[1] - 1)]
+        keys_RAD = torch.where(inside_RA.unsqueeze(-1), keys_RAD, self.nothing)
         if states.rows_N is not None:
             keys_RAD = keys_RAD[states.rows_N]
         query_ND1 = self.query(states.hidden_ND).unsqueeze(-1)

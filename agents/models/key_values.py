@@ -94,7 +94,7 @@ class KeyValueSlots:
     ) -> tuple[Tensor, Tensor]:
         """Read whole prefixes; see `SlotCache`. A prompt is read as all else is."""
         rows, width = tokens_RT.shape
-        now = Begin(self._tensor(slots_R), width)
+        now = self._beginning(self._tensor(slots_R), width, self._tensor(prompts_R))
         tokens = self._tensor(tokens_RT)
         if self._decoding is None:
             return ends(self._run_trunk(tokens, now), lengths_R, memory)
@@ -122,8 +122,9 @@ class KeyValueSlots:
             columns_SQ = self._tensor(starts_S).unsqueeze(1) + self._columns_C[:new]
             now = Extend(reach, columns_SQ)
             now.hide(self._columns_C, self._stores[0].keys.dtype)
-        # Padding may stand behind the last position that there is.
-        positions_SQ = now.columns_SQ if new == 1 else now.columns_SQ.clamp(max=reach - 1)
+        positions_SQ = now.columns_SQ
+        if now.column is None:  # Padding may stand behind the last position that there is.
+            positions_SQ = positions_SQ.clamp(max=reach - 1)
         if self._decoding is None:
             return self._run_trunk(tokens, now, positions_SQ)
         hidden_ND = self._decode(tokens, positions_SQ.reshape(-1), now)
@@ -134,6 +135,11 @@ class KeyValueSlots:
         rows, slots = self._tensor(rows_R), self._tensor(slots_R)
         for stores, other in zip(self._stores, source._stores, strict=True):
             stores.copy_from(other, rows, slots, columns)
+
+    def _beginning(self, slots_R: Tensor, width: int, prompts_R: Tensor) -> Begin:
+        """The pass over whole prefixes."""
+        del prompts_R
+        return Begin(slots_R, width)
 
     def _tensor(self, array: Ints) -> Tensor:
         return torch.from_numpy(array).to(self._device)

@@ -30,6 +30,7 @@ from agents.models.causal import CausalBackbone
 from agents.models.encoder import EncoderBackbone, first_position
 from agents.models.encoder_decoder import EncoderDecoderBackbone
 from agents.models.heads import vocabulary
+from agents.models.prefix_lm import PrefixLMBackbone
 from agents.models.presets import PRESETS
 from agents.models.recurrent import RecurrentBackbone
 from agents.models.trial import check_cache, compare_scores
@@ -40,6 +41,7 @@ FOREIGN = ("auto_map", "attn_implementation", "experts_implementation", "quantiz
 """Entries of a config that name code to run or packages to import; dropped from checkpoints."""
 PRETRAINED: dict[str, tuple[str, Any, Callable[[PreTrainedModel], Backbone]]] = {
     CausalBackbone.kind: ("causal LM", AutoModelForCausalLM, CausalBackbone),
+    PrefixLMBackbone.kind: ("causal LM", AutoModelForCausalLM, PrefixLMBackbone),
     EncoderBackbone.kind: ("masked LM", AutoModelForMaskedLM, EncoderBackbone),
     EncoderDecoderBackbone.kind: ("seq2seq LM", AutoModelForSeq2SeqLM, EncoderDecoderBackbone),
 }
@@ -74,15 +76,11 @@ def load_backbone(
                 check_not_misspelt(model)
                 model = _from_pretrained(model)
             backbone = _around(model)
+        check_positions(backbone, max_tokens)
         lm = getattr(backbone, "lm", None)
         if isinstance(lm, PreTrainedModel):
-            _check_positions(lm, max_tokens)
             _grow_embedding(lm, vocab_size)
-        if vocabulary(backbone.output_embeddings()) < vocab_size:
-            raise ModelError(
-                f"the backbone has {vocabulary(backbone.output_embeddings())} tokens, but the "
-                f"environment {vocab_size}: make it with vocab_size={vocab_size}"
-            )
+        check_vocabulary(backbone, vocab_size)
         check_cache(backbone, max_tokens)
         compare_scores(backbone)
     return backbone
@@ -195,18 +193,38 @@ def _around(lm: PreTrainedModel) -> Backbone:
     return PRETRAINED[kind][2](lm)
 
 
-def _check_positions(lm: PreTrainedModel, max_tokens: int) -> None:
-    """Check that a language model can read `max_tokens`.
+def check_vocabulary(backbone: Backbone, vocab_size: int) -> None:
+    """Check that a backbone can read all of `vocab_size` tokens.
 
     Raises:
         ModelError: it cannot.
     """
-    for field, meaning, unused in (
-        ("max_position_embeddings", "positions", first_position(lm)),
-        ("sliding_window", "tokens of attention", 0),
+    rows = vocabulary(backbone.output_embeddings())
+    if rows < vocab_size:
+        raise ModelError(
+            f"the backbone has {rows} tokens, but the environment {vocab_size}: make it with "
+            f"vocab_size={vocab_size}"
+        )
+
+
+def check_positions(backbone: Backbone, max_tokens: int) -> None:
+    """Check that a backbone can read prefixes of `max_tokens`; only language models have limits.
+
+    Raises:
+        ModelError: it cannot.
+    """
+    lm = getattr(backbone, "lm", None)
+    if not isinstance(lm, PreTrainedModel):
+        return
+    config = lm.config
+    rope = getattr(config, "rope_parameters", None) or {}
+    switches = rope.get("rope_type") == "longrope"  # all frequencies, once a sequence is longer
+    for limit, meaning, unused in (
+        (getattr(config, "max_position_embeddings", None), "positions", first_position(lm)),
+        (getattr(config, "sliding_window", None), "tokens of attention", 0),
+        (switches and rope["original_max_position_embeddings"], "positions of one frequency", 0),
     ):
-        limit = getattr(lm.config, field, None)
-        if isinstance(limit, int) and limit - unused < max_tokens:
+        if type(limit) is int and limit - unused < max_tokens:
             raise ModelError(
                 f"{type(lm).__name__} has {limit - unused} {meaning}, but the environment's "
                 f"prefixes have up to {max_tokens} tokens: use a model with a longer context, or "

@@ -169,7 +169,9 @@ class AgentModel(nn.Module):
             hidden_ND, memory_BPD = self.backbone.states(
                 tokens_BT, prompts_B, rows_N, columns_N, self.memory
             )
-        return States(hidden_ND.float(), memory_BPD.float() if self.memory else None, rows_N)
+        if not self.memory:
+            return States(hidden_ND.float(), rows_N=rows_N)
+        return States(hidden_ND.float(), memory_BPD.float(), rows_N, prompts_B)
 
     def logits(self, states: States) -> Tensor:
         """Unnormalised log-probabilities of the actions under the policy, (N, A)."""

@@ -45,6 +45,11 @@ class ModelConfig:
     """Keep only each layer's input for the backward pass, and compute the rest of it again there:
     a third more time for much less memory."""
 
+    @property
+    def virtual_tokens(self) -> int:
+        """How many of a model's positions stand before the first real token."""
+        return self.prefix_tokens if self.adapter == "prefix" else 0
+
     def __post_init__(self) -> None:
         """Check the ranges, and what goes together."""
         for name in ("adapter_rank", "adapter_alpha", "prefix_tokens"):

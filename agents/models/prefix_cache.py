@@ -19,6 +19,7 @@ from agents.models.model import AgentModel
 from agents.models.prompt_bank import Prompt, PromptBank
 
 Tokens = npt.NDArray[np.integer]
+Mask = npt.NDArray[np.bool_]
 Upcoming = Callable[[int], Prompt]
 """The prompt that a slot will begin with after its present episode."""
 LEAST_PROMPTS = 32
@@ -29,9 +30,9 @@ class PrefixCache:
     """Knows what each slot has read, and reads what is new.
 
     What is new is found by comparing prefixes with what was read: a slot whose prefix extends the
-    one that is kept reads the extension; any other begins anew, and its whole prefix counts as its
-    prompt. A prompt that was read lately is not read again. A change of the weights drops what was
-    read, but not how long each prompt was.
+    one that is kept reads the extension. Any other begins anew, and one whose episode has ended as
+    well: its whole prefix then counts as its prompt. A prompt that was read lately is not read
+    again. A change of the weights drops what was read, but not how long each prompt was.
 
     Args:
         model: whose backbone is run.
@@ -66,6 +67,10 @@ class PrefixCache:
         """Begin anew in every slot, and read every prompt again."""
         self._lengths_S[:] = 0
         self._start()
+
+    def end(self, slots: Ints | Mask) -> None:
+        """Say that some slots' episodes have ended: what comes is a prompt, whatever it is like."""
+        self._lengths_S[slots] = 0
 
     @torch.inference_mode()
     def states(
@@ -105,7 +110,10 @@ class PrefixCache:
         self._seen_SC[:, :longest] = tokens_SL[:, :longest]
         self._lengths_S[:] = lengths_S
         assert self._hidden_SD is not None
-        return States(self._hidden_SD, self._memory_SPD)
+        if self._memory_SPD is None:
+            return States(self._hidden_SD)
+        prompts_S = torch.tensor(self._prompts_S, device=self._hidden_SD.device)
+        return States(self._hidden_SD, self._memory_SPD, prompts_R=prompts_S)
 
     def _kept(self, tokens_SL: Tokens, lengths_S: npt.NDArray[np.integer]) -> Ints:
         """Tokens of each slot that stay: all that it has read, or none."""

@@ -18,14 +18,15 @@ from agents.models.causal import CausalBackbone
 from agents.models.copying import begin_with_copying
 from agents.models.encoder import EncoderBackbone
 from agents.models.encoder_decoder import EncoderDecoderBackbone
+from agents.models.prefix_lm import PrefixLMBackbone
 from agents.models.recurrent import RecurrentBackbone
 
 Build = Callable[[int, int], Backbone]
 """Takes vocab_size and max_tokens."""
 
 
-def _llama(layers: int, width: int, heads: int) -> Build:
-    """A small Llama whose first weights copy."""
+def _llama(layers: int, width: int, heads: int, both_ways: bool = False) -> Build:
+    """A small Llama whose first weights copy, and whose prompt may look both ways."""
 
     def build(vocab_size: int, max_tokens: int) -> Backbone:
         config = LlamaConfig(
@@ -42,8 +43,8 @@ def _llama(layers: int, width: int, heads: int) -> Build:
             pad_token_id=None,
         )
         lm = AutoModelForCausalLM.from_config(config)
-        begin_with_copying(lm)
-        return CausalBackbone(lm)
+        begin_with_copying(lm, neighbourhood=both_ways)
+        return PrefixLMBackbone(lm) if both_ways else CausalBackbone(lm)
 
     return build
 
@@ -80,6 +81,7 @@ def _t5(vocab_size: int, max_tokens: int) -> Backbone:
 PRESETS: dict[str, Build] = {
     "tiny": _llama(layers=2, width=128, heads=4),
     "small": _llama(layers=4, width=256, heads=8),
+    "reader": _llama(layers=2, width=128, heads=4, both_ways=True),
     "encoder": _bert,
     "encoder-decoder": _t5,
     "gru": lambda vocab_size, max_tokens: RecurrentBackbone("gru", vocab_size),

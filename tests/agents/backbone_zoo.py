@@ -29,6 +29,7 @@ from agents.models.backbone import Backbone
 from agents.models.causal import CausalBackbone
 from agents.models.encoder import EncoderBackbone
 from agents.models.encoder_decoder import EncoderDecoderBackbone
+from agents.models.prefix_lm import PrefixLMBackbone
 from agents.models.recurrent import RecurrentBackbone
 
 VOCAB, MAX_TOKENS = 50, 48
@@ -104,6 +105,8 @@ LMS: dict[str, tuple[type[Backbone], Callable[[int], PreTrainedModel]]] = {
     "llama": (CausalBackbone, llama),
     "qwen2": (CausalBackbone, qwen2),
     "qwen3": (CausalBackbone, qwen3),
+    "prefix-lm-llama": (PrefixLMBackbone, llama),
+    "prefix-lm-gpt2": (PrefixLMBackbone, gpt2),
     "bert": (EncoderBackbone, bert),
     "roberta": (EncoderBackbone, roberta),
     "electra": (EncoderBackbone, electra),
@@ -111,7 +114,7 @@ LMS: dict[str, tuple[type[Backbone], Callable[[int], PreTrainedModel]]] = {
     "t5-1.1": (EncoderDecoderBackbone, t5_1_1),
 }
 NAMES = (*LMS, "gru", "lstm")
-KINDS = ("gpt2", "bert", "t5", "gru", "lstm")
+KINDS = ("gpt2", "prefix-lm-llama", "bert", "t5", "gru", "lstm")
 """One of each kind."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -11,10 +12,17 @@ import pytest
 import torch
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
-from transformers import BertConfig, BertModel, GPT2Config, GPT2LMHeadModel
+from transformers import (
+    BertConfig,
+    BertModel,
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+)
 
 from agents import PPO, AgentError, ContractError, ModelError, PPOConfig
-from agents.behaviour_cloning import BCConfig
+from agents.behaviour_cloning import BCConfig, BehaviourCloning
 from agents.environment import make_env
 from agents.models.heads import States
 
@@ -126,6 +134,21 @@ def test_a_model_with_too_few_positions_is_refused() -> None:
         PPO("OneSkill-v0", CONFIG, model=gpt2(n_positions=8), env_kwargs=OPTIONS)
 
 
+def test_a_model_whose_frequencies_depend_on_the_length_is_refused() -> None:
+    factors = {"short_factor": [1.0] * 2, "long_factor": [3.0] * 2, "factor": 4.0}
+    rope = {"rope_type": "longrope", "rope_theta": 1e4, "original_max_position_embeddings": 8}
+    config = LlamaConfig(
+        vocab_size=11,
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=4,
+        max_position_embeddings=64,
+        rope_parameters=rope | factors,
+    )
+    with pytest.raises(ModelError, match="has 8 positions of one frequency"):
+        PPO("OneSkill-v0", CONFIG, model=LlamaForCausalLM(config), env_kwargs=OPTIONS)
+
+
 def test_a_model_without_a_language_model_head_is_refused() -> None:
     config = BertConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2)
     with pytest.raises(ModelError, match="BertModel has no language-model head"):
@@ -150,6 +173,12 @@ class OtherActions(one_skill.OneSkillEnv):
         self.action_space = spaces.Discrete(3)
 
 
+class ActionsFromOne(one_skill.OneSkillEnv):
+    def __init__(self) -> None:
+        super().__init__()
+        self.action_space = spaces.Discrete(len(self.action_tokens), start=1)
+
+
 class TokensOutside(one_skill.OneSkillEnv):
     def __init__(self) -> None:
         super().__init__()
@@ -162,6 +191,7 @@ class TokensOutside(one_skill.OneSkillEnv):
         (WithoutTokens, "has no attribute 'action_tokens'. Agents need: observations Box"),
         (FloatObservations, "expected an integer Box of shape"),
         (OtherActions, r"expected Discrete\(len\(action_tokens\)\)"),
+        (ActionsFromOne, "which starts at 0"),
         (TokensOutside, "expected token ids from 0 to 10"),
     ],
 )
@@ -187,6 +217,13 @@ def test_what_is_no_environment_is_refused() -> None:
         PPO(None, CONFIG)
 
 
+def test_a_config_of_another_algorithm_and_a_seed_below_0_are_refused() -> None:
+    with pytest.raises(AgentError, match="the config is a BCConfig; PPO expects a PPOConfig"):
+        PPO("OneSkill-v0", BCConfig())
+    with pytest.raises(AgentError, match="the seed is -1; expected at least 0"):
+        PPO("OneSkill-v0", CONFIG, seed=-1)
+
+
 @pytest.mark.parametrize(
     ("config", "options"),
     [(PPOConfig, {"steps": 0}), (PPOConfig, {"lam": 1.5}), (BCConfig, {"learning_rate": 0.0})],
@@ -194,6 +231,38 @@ def test_what_is_no_environment_is_refused() -> None:
 def test_impossible_settings_are_refused(config: type, options: dict[str, float]) -> None:
     with pytest.raises(AgentError, match=r"expected|must be"):
         config(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"num_envs": 2.0}, "num_envs is 2.0; expected int$"),
+        ({"steps": np.int64(16)}, r"steps is np.int64\(16\); expected int$"),
+        ({"clip": "0.2"}, "clip is '0.2'; expected float$"),
+        ({"normalise_advantages": 1}, "normalise_advantages is 1; expected bool$"),
+        ({"target_kl": "0.1"}, "target_kl is '0.1'; expected float or None$"),
+        ({"kl_penalty": "rewards"}, "kl_penalty is 'rewards'; expected one of 'reward', 'loss', "),
+        ({"learning_rate_schedule": "lin"}, "learning_rate_schedule is 'lin'; expected one of 'l"),
+        ({"imitation_recorded": Path("a")}, "expected str or None$"),
+    ],
+)
+def test_settings_of_another_type_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(AgentError, match=message):
+        PPOConfig(**options)
+    assert PPOConfig(gamma=1, target_kl=None, learning_rate=np.float64(0.1)).gamma == 1
+
+
+def test_seeds_of_numpy_and_floats_of_steps_come_back(tmp_path: Path) -> None:
+    agent = PPO("OneSkill-v0", CONFIG, seed=np.int64(3), env_kwargs=OPTIONS)  # type: ignore[arg-type]
+    agent.learn(2e1, progress_bar=False, run_dir=tmp_path)  # type: ignore[arg-type]
+    loaded = PPO.load(tmp_path / "checkpoint")
+    assert (loaded.seed, loaded.leg_end) == (3, 20)
+
+
+def test_a_temperature_does_not_stay_with_the_model() -> None:
+    agent = PPO("OneSkill-v0", PPOConfig(temperature=0.5), env_kwargs=OPTIONS)
+    BehaviourCloning("OneSkill-v0", BCConfig(), model=agent.model, env_kwargs=OPTIONS)
+    assert agent.model.temperature == 1.0
 
 
 def test_there_must_be_something_to_train() -> None:

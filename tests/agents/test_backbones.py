@@ -37,7 +37,7 @@ from agents.models.presets import PRESETS
 from agents.models.recurrent import RecurrentBackbone
 from agents.state import weights
 
-TWO_WAY = ("bert", "roberta", "electra", "t5", "t5-1.1")
+TWO_WAY = ("prefix-lm-llama", "prefix-lm-gpt2", "bert", "roberta", "electra", "t5", "t5-1.1")
 OPTIONS = {"answers": 2}
 TOKENS = 32
 """As many as OneSkill-v0 needs with these options, and some more."""
@@ -87,7 +87,8 @@ def test_a_prompt_is_read_both_ways_where_the_architecture_can(name: str) -> Non
 def test_the_head_on_a_state_gives_the_language_models_own_scores(name: str) -> None:
     lm, tokens_BT = make_lm(name), some_tokens(1)
     backbone = LMS[name][0](lm)
-    prompt = tokens_BT.shape[1] if backbone.kind == "encoder" else 5
+    # What looks both ways in the model itself is all prompt; what does not is none of it.
+    prompt = {"encoder": tokens_BT.shape[1], "prefix-lm": 1}.get(backbone.kind, 5)
     head = backbone.output_embeddings()
     with torch.inference_mode():
         hidden_TD = backbone(tokens_BT, torch.tensor([prompt]))[0, prompt - 1 :]
@@ -142,7 +143,26 @@ def test_the_ratio_is_1_before_the_first_step(name: str) -> None:
     torch.testing.assert_close(new.log_probs, old_log_probs.float(), atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("name", ["encoder", "encoder-decoder", "gru", "lstm"])
+@pytest.mark.parametrize("model", ["tiny", "reader", "encoder", "encoder-decoder", "gru"])
+@pytest.mark.parametrize("constrain", [True, False])
+def test_pointers_see_the_same_in_acting_and_in_training(model: str, constrain: bool) -> None:
+    options = {"size": 40, "constrain": constrain}  # if False, actions point behind the prompt too
+    agent = PPO("TextQASpan-v0", PPOConfig(num_envs=4), model, env_kwargs=options)
+    with torch.no_grad():
+        agent.model.policy.query.weight.mul_(4.0)
+    collector = agent.new_collector()
+    collector.restart(3)
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(2):
+        episodes = collector.collect(16, generator)
+        batch = make_batch(episodes, agent.contract.n_actions, agent.device)
+        with torch.inference_mode():
+            new = evaluate(agent.model, batch)
+        old_log_probs = torch.from_numpy(np.concatenate([e.log_probs_T for e in episodes]))
+        torch.testing.assert_close(new.log_probs, old_log_probs.float(), atol=2e-5, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["reader", "encoder", "encoder-decoder", "gru", "lstm"])
 def test_a_preset_goes_through_a_checkpoint(name: str, tmp_path: Path) -> None:
     config = PPOConfig(steps=16, num_envs=2, epochs=1)
     agent = PPO("OneSkill-v0", config, name, env_kwargs=OPTIONS)

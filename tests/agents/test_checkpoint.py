@@ -144,6 +144,32 @@ def test_a_save_leaves_no_old_files(tmp_path: Path) -> None:
     assert names == [INDEX, "model-3.safetensors", "optimizer-3.safetensors"]
 
 
+def test_a_save_removes_no_files_but_its_own(tmp_path: Path) -> None:
+    shards = [tmp_path / f"model-0000{number}-of-00002.safetensors" for number in (1, 2)]
+    for shard in shards:
+        shard.write_bytes(b"of a language model in the same folder")
+    agent = trained()
+    for _ in range(2):
+        agent.save(tmp_path)
+    assert all(shard.exists() for shard in shards)
+    assert PPO.load(tmp_path).num_timesteps == agent.num_timesteps
+
+
+@pytest.mark.parametrize("iterations", [1, 4])
+def test_the_last_checkpoint_is_the_agent_that_has_learnt(iterations: int, tmp_path: Path) -> None:
+    config = PPOConfig(steps=16, num_envs=2, epochs=1, checkpoint_every=3)
+    agent = PPO("OneSkill-v0", config, env_kwargs=OPTIONS)
+    agent.learn(16 * iterations, progress_bar=False, run_dir=tmp_path)
+    assert agent.num_timesteps >= agent.leg_end
+    assert not agent.at_rest()
+    loaded = PPO.load(tmp_path / "checkpoint")
+    assert loaded.num_timesteps == agent.num_timesteps
+    for each in (agent, loaded):
+        each.learn(32, progress_bar=False)
+    mine, other = weights(agent.model), weights(loaded.model)
+    assert all(torch.equal(mine[name], other[name]) for name in mine)
+
+
 def test_a_missing_checkpoint_is_named(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"no checkpoint in .*nowhere"):
         PPO.load(tmp_path / "nowhere")

@@ -12,19 +12,20 @@ import torch
 from test_replay import an_episode
 from torch import Tensor
 
-from agents import BCConfig, BehaviourCloning, evaluate
-from agents.batching import make_batch
+from agents import BCConfig, BehaviourCloning, ReferenceAgent, evaluate
+from agents.batching import make_batch, read
 from agents.dqn import (
     DQN,
     DQNConfig,
     best_values,
     follow,
     own_weights,
-    taken,
     target_network,
     td_loss,
 )
 from agents.episodes import Episode, pack, unpack
+from agents.models.model import AgentModel
+from agents.recorded import record
 from agents.state import weights
 
 EASY = {"answers": 2, "noise": 1, "words": 4}
@@ -54,13 +55,13 @@ LEARNING = DQNConfig(
 )
 
 
+def same_tensors(one: AgentModel, other: AgentModel) -> bool:
+    theirs = weights(other)
+    return all(torch.equal(tensor, theirs[name]) for name, tensor in weights(one).items())
+
+
 def same_weights(one: DQN, other: DQN) -> bool:
-    pairs = ((one.model, other.model), (one.target, other.target))
-    return all(
-        torch.equal(tensor, weights(theirs)[name])
-        for ours, theirs in pairs
-        for name, tensor in weights(ours).items()
-    )
+    return same_tensors(one.model, other.model) and same_tensors(one.target, other.target)
 
 
 @pytest.mark.parametrize("double", [False, True])
@@ -133,8 +134,6 @@ def test_the_loss_is_hubers_with_weights() -> None:
     weights_N = torch.tensor([1.0, 0.5])
     expected = (0.125 + 0.5 * (3.0 - 0.5) + 0.5 * 0.5) / 2
     assert float(td_loss(errors, weights_N, 1.0)) == pytest.approx(expected)
-    values = torch.arange(12.0).view(2, 2, 3)
-    assert taken(values, torch.tensor([2, 0])).tolist() == [[2.0, 3.0], [8.0, 9.0]]
 
 
 def test_no_masked_action_is_ever_chosen() -> None:
@@ -174,8 +173,33 @@ def test_the_target_network_is_copied_every_so_many_updates(interval: int, copie
     start = weights(target_network(agent.model))
     agent.learn(300, progress_bar=False)
     assert agent.updates > 2
-    expected = weights(agent.model) if copies else start
+    expected = dict(weights(agent.model) if copies else start)
+    if not copies:  # the only change: see the next test
+        expected["q_head.offsets"] = agent.target.q_head.offsets  # type: ignore[union-attr]
     assert all(torch.equal(t, expected[name]) for name, t in weights(agent.target).items())
+
+
+def test_values_begin_right_on_average_in_model_and_target() -> None:
+    agent = DQN("OneSkill-v0", QUICK, env_kwargs=TASK)
+    seen: list[float] = []
+    learn = agent._learn
+
+    def before(drawn: list[Episode], *rest: object) -> dict[str, float]:
+        if not seen:
+            assert same_tensors(agent.target, agent.model)
+            episodes = agent.replay.episodes
+            batch = make_batch(episodes, 10, agent.device)
+            with torch.no_grad():
+                values_NA = agent.model.q_values(read(agent.model, batch), None)[0]
+            taken_N = values_NA[torch.arange(len(values_NA)), batch.actions_N]
+            returns = np.concatenate([np.cumsum(e.rewards_T[::-1])[::-1] for e in episodes])
+            seen.extend((float(taken_N.mean()), float(returns.mean())))
+        return learn(drawn, *rest)  # type: ignore[arg-type]
+
+    agent._learn = before  # type: ignore[method-assign,assignment]
+    agent.learn(200, progress_bar=False)
+    assert seen[0] == pytest.approx(seen[1], abs=1e-5)
+    assert agent.updates > 2
 
 
 @pytest.mark.parametrize(
@@ -226,6 +250,32 @@ def test_it_goes_on_from_a_clone() -> None:
     assert (
         evaluate(agent, "OneSkill-v0", **TASK).score == evaluate(clone, "OneSkill-v0", **TASK).score
     )
+
+
+def test_new_heads_on_a_clone_follow_the_seed() -> None:
+    one, same, other = (
+        DQN(
+            "OneSkill-v0",
+            QUICK,
+            BehaviourCloning("OneSkill-v0", env_kwargs=TASK).model,
+            seed,
+            env_kwargs=TASK,
+        )
+        for seed in (3, 3, 4)
+    )
+    assert same_weights(one, same)
+    assert not same_weights(one, other)
+
+
+def test_demonstrations_without_masks_go_beside_episodes_with_masks(tmp_path: Path) -> None:
+    path = tmp_path / "expert.safetensors"
+    record(ReferenceAgent(), "OneSkill-v0", path, episodes=10, **TASK)
+    config = dataclasses.replace(QUICK, imitation_weight=1.0, imitation_recorded=str(path))
+    agent = DQN("OneSkill-v0", config, env_kwargs={**TASK, "masked": True})
+    agent.learn(200, progress_bar=False, run_dir=tmp_path)
+    assert agent.updates > 2
+    restored = DQN.load(tmp_path / "checkpoint").replay.episodes
+    assert all(episode.legal_TA8 is not None for episode in restored)
 
 
 def test_same_seed_same_bytes() -> None:

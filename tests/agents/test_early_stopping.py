@@ -132,6 +132,14 @@ def test_the_score_is_that_of_the_held_out_examples(tmp_path: Path) -> None:
     assert stopping.best_score == result.score.value
 
 
+def test_the_split_trained_on_is_not_the_one_scored_on(tmp_path: Path) -> None:
+    stopping = EarlyStopping(tmp_path, every=1, episodes=20)
+    agent = PPO("OneSkill-v0", QUICK, env_kwargs={**TASK, "split": "train"})
+    agent.learn(16, progress_bar=False, callback=stopping)
+    result = evaluate(agent, "OneSkill-v0", split="validation", episodes=20, **TASK)
+    assert stopping.best_score == result.score.value
+
+
 def test_what_does_not_fit_is_named(tmp_path: Path) -> None:
     with pytest.raises(AgentError, match="patience is 0"):
         EarlyStopping(tmp_path, patience=0)

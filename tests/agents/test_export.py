@@ -10,7 +10,14 @@ import numpy as np
 import one_skill  # noqa: F401  registers its id
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2Config, GPT2LMHeadModel
+from backbone_zoo import make_lm
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
+    AutoTokenizer,
+    GPT2Config,
+    GPT2LMHeadModel,
+)
 
 from agents import PPO, BCConfig, BehaviourCloning, ModelError, PPOConfig
 from agents.dqn import DQN, DQNConfig
@@ -86,6 +93,46 @@ def test_only_actions_are_generated(tmp_path: Path) -> None:
     observation[:3] = [4, 5, 6]
     action, _ = agent.predict(observation)
     assert tokens[0] == agent.contract.action_tokens[action]
+
+
+def test_the_folder_draws_as_the_policy_does(tmp_path: Path) -> None:
+    options = {"words": 80}
+    lm = GPT2LMHeadModel(
+        GPT2Config(vocab_size=83, n_positions=32, n_embd=16, n_layer=1, n_head=2)
+    ).eval()
+    lm.generation_config.repetition_penalty = 5.0
+    agent = PPO("OneSkill-v0", PPOConfig(num_envs=2, temperature=0.8), lm, env_kwargs=options)
+    agent.export(tmp_path)
+    loaded = AutoModelForCausalLM.from_pretrained(tmp_path)
+    prompt_1T = torch.tensor([[4, 5, 6]])
+    output = loaded.generate(
+        prompt_1T, max_new_tokens=1, output_scores=True, return_dict_in_generate=True
+    )
+    drawn_A = torch.softmax(output.scores[0][0], dim=-1)[list(agent.contract.action_tokens)]
+    with torch.inference_mode():
+        one, last = torch.tensor([3]), torch.tensor([2])
+        states = agent.model.read(prompt_1T, one, torch.zeros_like(one), last)
+        policy_A = torch.softmax(agent.model.logits(states)[0], dim=-1)
+    torch.testing.assert_close(drawn_A, policy_A, atol=1e-6, rtol=1e-4)
+
+
+def test_an_encoder_decoder_generates_what_the_agent_says(tmp_path: Path) -> None:
+    lm = make_lm("t5", 16)
+    lm.config.decoder_start_token_id, lm.config.pad_token_id = None, 7  # it begins with padding
+    agent = PPO("OneSkill-v0", PPOConfig(num_envs=2), lm)
+    agent.export(tmp_path)
+    loaded = AutoModelForSeq2SeqLM.from_pretrained(tmp_path)
+    observation = np.zeros(agent.contract.max_tokens, np.int32)
+    observation[:3] = [4, 5, 6]
+    tokens = loaded.generate(torch.tensor([[4, 5, 6]]), max_new_tokens=1, do_sample=False)[0, 1:]
+    action, _ = agent.predict(observation)
+    assert tokens.tolist() == [agent.contract.action_tokens[action]]
+
+
+def test_a_policy_is_exported_whatever_its_model_was_used_for_before(tmp_path: Path) -> None:
+    model = DQN("OneSkill-v0", DQNConfig(num_envs=2, steps=8)).model
+    PPO("OneSkill-v0", PPOConfig(num_envs=2, steps=8), model).export(tmp_path)
+    assert (tmp_path / "config.json").exists()
 
 
 def test_what_is_no_language_model_is_not_exported(tmp_path: Path) -> None:

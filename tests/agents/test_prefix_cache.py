@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from backbone_zoo import MAX_TOKENS, NAMES, VOCAB, make_backbone
+from backbone_zoo import MAX_TOKENS, NAMES, VOCAB, make_backbone, make_lm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agents.models.decoding import decoding_of
 from agents.models.heads import States
+from agents.models.llama_decoding import LlamaDecoding
 from agents.models.model import AgentModel, Heads
 from agents.models.prefix_cache import PrefixCache
 
@@ -93,6 +95,34 @@ def test_cached_equals_uncached(name: str) -> None:
     play(make_model(name), np.random.default_rng(0), slots=5, steps=18, change_weights=True)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_slot_may_stand_still_at_the_last_position(name: str) -> None:
+    model = make_model(name)
+    cache = PrefixCache(model, 3)
+    tokens_SL = np.random.default_rng(0).integers(1, VOCAB, size=(3, MAX_TOKENS))
+    prompts_S = lengths_S = np.array([MAX_TOKENS, 5, 9])
+    for _ in range(4):
+        expected = uncached(model, tokens_SL, lengths_S, prompts_S)
+        assert_equal(cache.states(tokens_SL, lengths_S), expected, prompts_S)
+        lengths_S = lengths_S + np.array([0, 1, 1])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_prompt_may_begin_with_the_episode_before(name: str) -> None:
+    model = make_model(name)
+    cache = PrefixCache(model, 2)
+    tokens_SL = np.random.default_rng(0).integers(1, VOCAB, size=(2, MAX_TOKENS))
+    cache.states(tokens_SL, np.array([4, 4]))
+    cache.end(np.array([False, True]))
+    lengths_S, prompts_S = np.array([11, 11]), np.array([4, 11])
+    states = cache.states(tokens_SL, lengths_S)
+    expected = uncached(model, tokens_SL, lengths_S, prompts_S)
+    assert_equal(states, expected, prompts_S)
+    with torch.inference_mode():
+        scores = torch.cat([model.logits(one) for one in expected])
+        torch.testing.assert_close(model.logits(states), scores, atol=1e-4, rtol=1e-4)
+
+
 MODELS = {name: make_model(name) for name in NAMES}
 
 
@@ -119,6 +149,14 @@ def test_a_change_of_weights_drops_the_cache(fused: bool) -> None:
     after = cache.states(tokens_SL, lengths_S + 1)
     assert not torch.allclose(before, after.hidden_ND)
     assert_equal(after, uncached(model, tokens_SL, lengths_S + 1, lengths_S), lengths_S)
+
+
+def test_copies_of_the_weights_keep_nothing_for_a_gradient() -> None:
+    decoding = decoding_of(make_lm("llama"))
+    assert isinstance(decoding, LlamaDecoding)
+    copies = [c for layer in decoding._layers for c in vars(layer).values() if torch.is_tensor(c)]
+    assert copies
+    assert not any(copy.requires_grad for copy in copies)
 
 
 def without_pointer(name: str) -> AgentModel:

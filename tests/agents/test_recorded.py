@@ -173,6 +173,16 @@ def test_damaged_tensors_are_named(part: str, damage: str, tmp_path: Path) -> No
         load_episodes(path, CONTRACT)
 
 
+def test_metrics_of_an_episode_that_is_not_there_are_damage(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    save_episodes(path, [dataclasses.replace(GOOD, metrics={"share": 1.0})], CONTRACT)
+    header = {"format": "episodes-1", "contract": json.dumps(dataclasses.asdict(CONTRACT))}
+    place = {"metric_places/share": torch.tensor([7], dtype=torch.int32)}
+    save_file(load_file(path) | place, path, header)
+    with pytest.raises(RecordingError, match="damaged"):
+        load_episodes(path, CONTRACT)
+
+
 @pytest.mark.parametrize("header", ["{", "[]", "{}", '{"action_tokens": 3}'])
 def test_a_damaged_header_is_named(header: str, tmp_path: Path) -> None:
     save_file({"x": torch.zeros(1)}, tmp_path / "a", {"format": "episodes-1", "contract": header})

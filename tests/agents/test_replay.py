@@ -6,10 +6,19 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.episodes import Episode, episodes_to_tensors, pack, tensors_to_episodes
+from agents.batching import make_batch
+from agents.episodes import (
+    Episode,
+    episodes_to_tensors,
+    pack,
+    packed_masks,
+    tensors_to_episodes,
+    unpack,
+)
 from agents.replay import Replay, episode_errors
 
 
@@ -57,8 +66,22 @@ def test_tensors_that_do_not_fit_are_refused() -> None:
         tensors_to_episodes(tensors | {"actions_T": tensors["actions_T"][1:]})
     with pytest.raises(ValueError, match="behind its tokens"):
         tensors_to_episodes(tensors | {"positions_T": tensors["positions_T"] + 100})
-    with pytest.raises(ValueError, match="all or none"):
-        episodes_to_tensors([an_episode(rng, 3), an_episode(rng, 2, masked=False)])
+
+
+def test_beside_masks_no_masks_are_masks_in_which_all_is_legal() -> None:
+    rng = np.random.default_rng(0)
+    episodes = [an_episode(rng, 3), an_episode(rng, 2, masked=False), an_episode(rng, 1)]
+    masks = packed_masks(episodes)
+    assert masks is not None
+    assert masks[0] is episodes[0].legal_TA8
+    legal_NA = make_batch(episodes, 11, torch.device("cpu")).legal_NA
+    assert legal_NA is not None
+    assert legal_NA[3:5].all()
+    assert not legal_NA.all()
+    back = tensors_to_episodes(episodes_to_tensors(episodes))
+    assert same(back[2], episodes[2])
+    assert unpack(back[1].legal_TA8, 11).all()  # type: ignore[arg-type]
+    assert packed_masks(episodes[1:2]) is None
 
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=30), st.integers(1, 40))

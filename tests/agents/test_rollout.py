@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import gymnasium
 import numpy as np
 import one_skill
@@ -102,6 +104,40 @@ def test_finishing_adds_the_episodes_that_were_running() -> None:
 class ConstantValue(torch.nn.Module):
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
         return torch.full((*hidden.shape[:-1], 1), 0.75)
+
+
+class Nested(gymnasium.Env):
+    """Prompts of 1 to 6 tokens, each of which begins with the one before; a step an episode."""
+
+    observation_space = gymnasium.spaces.Box(0, 9, (7,), np.int32)
+    action_space = gymnasium.spaces.Discrete(3)
+    action_tokens = np.array([1, 2, 3])
+    pad_token_id = 0
+    episodes = 0
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        super().reset(seed=seed)
+        self.length = 1 + self.episodes % 6
+        self.episodes += 1
+        return self._observation(self.length), {}
+
+    def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        return self._observation(self.length + 1), 0.0, True, False, {}
+
+    def _observation(self, length: int) -> np.ndarray:
+        return np.where(np.arange(7) < length, np.arange(3, 10), 0).astype(np.int32)
+
+
+@pytest.mark.parametrize("model", ["encoder", "encoder-decoder"])
+def test_a_prompt_is_one_whatever_was_read_before(model: str) -> None:
+    agent = PPO(Nested(), PPOConfig(num_envs=1), model)
+    episodes = collect(agent, 12)
+    with torch.inference_mode():
+        new = evaluate(agent.model, make_batch(episodes, agent.contract.n_actions, agent.device))
+    old_log_probs = torch.from_numpy(np.concatenate([e.log_probs_T for e in episodes]))
+    torch.testing.assert_close(new.log_probs, old_log_probs, atol=1e-5, rtol=0)
 
 
 def test_truncation_bootstraps_and_termination_does_not() -> None:

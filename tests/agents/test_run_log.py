@@ -84,6 +84,19 @@ def test_weights_and_biases_goes_on_in_the_same_run(
     assert all((run / f"run-{run_id}.wandb").stat().st_size > 0 for run in runs)
 
 
+@pytest.mark.filterwarnings("default")
+def test_weights_and_biases_begins_a_new_run_with_a_new_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    ids = []
+    for _ in range(2):
+        with open_log(Leg("PPO", 0, 200, 0), tmp_path, SHOWN, False, "project") as log:
+            log.record(50, NUMBERS)
+        ids.append((tmp_path / WANDB_ID).read_text())
+    assert ids[0] != ids[1]
+
+
 def test_weights_and_biases_must_be_installed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
