@@ -5,7 +5,7 @@
 
 PYTHON ?= python3
 TORCH_ARGS ?=
-DEMO_ARGS ?= --env TextNER-v0 --out runs/demo --clone-episodes 300 --total-timesteps 120000 --validate-every 10
+DEMO_ARGS ?= --env TextNER-v0 --out runs/demo --clone-episodes 300 --clone-epochs 16 --total-timesteps 120000 --validate-every 10
 BENCH_ARGS ?=
 
 VENV := .venv
