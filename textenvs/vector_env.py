@@ -79,7 +79,8 @@ class TextVectorEnv(TaskFacade, VectorEnv[NDArray[np.int32], NDArray[np.int64], 
         self._all = np.arange(num_envs)
         self._rngs: list[np.random.Generator | None] = [None] * num_envs
         self._seeds: list[int | None] = [None] * num_envs
-        self._drawn: dict[int, int] = {}  # by slot: the example drawn early
+        # By slot: the example that was drawn early, and its prompt.
+        self._drawn: dict[int, tuple[int, NDArray[np.int32]]] = {}
         self._begun = np.zeros(num_envs, np.bool_)
         self._ended = np.zeros(num_envs, np.bool_)
 
@@ -179,19 +180,20 @@ class TextVectorEnv(TaskFacade, VectorEnv[NDArray[np.int32], NDArray[np.int64], 
         self._ended[slots] = False
 
     def _draw(self, slot: int) -> int:
-        index = self._drawn.pop(slot, None)
-        if index is None:
-            index = draw_example(self._rngs[slot] or self._rng(slot), self.num_examples)
-        return index
+        if slot in self._drawn:
+            return self._drawn.pop(slot)[0]
+        return draw_example(self._rngs[slot] or self._rng(slot), self.num_examples)
 
     def upcoming_prompt(self, slot: int) -> NDArray[np.int32]:
         """What a slot's next episode begins with, unless a reset says otherwise, ``(length,)``.
 
         Its example is drawn early: episodes are the same as without asking.
         """
-        index = self._drawn[slot] = self._draw(slot)
-        row = self.task.layout.fields(self.task.row(index)[None])
-        return row["tokens"][0, : row["lengths"][0]].copy()
+        if slot not in self._drawn:
+            index = self._draw(slot)
+            row = self.task.layout.fields(self.task.row(index)[None])
+            self._drawn[slot] = index, row["tokens"][0, : row["lengths"][0]]
+        return self._drawn[slot][1].copy()
 
     def step(
         self, actions: NDArray[np.int64]

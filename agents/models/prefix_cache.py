@@ -141,7 +141,7 @@ class PrefixCache:
         else:
             last_S = torch.from_numpy(np.maximum(counts_S, 1) - 1)
             hidden_SD = hidden_SQD[torch.arange(self.num_slots), last_S]
-        if not counts_S.all():
+        if ((counts_S == 0) & (kept_S > 0)).any():  # those that begin get their states later
             assert self._hidden_SD is not None
             moved_S1 = torch.from_numpy(counts_S > 0).to(hidden_SD.device).unsqueeze(1)
             hidden_SD = torch.where(moved_S1, hidden_SD, self._hidden_SD)

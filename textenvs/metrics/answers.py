@@ -30,10 +30,12 @@ class AnswerLexicon(Lexicon):
 
 
 class AnswerScores:
-    """F1 and exact match (SQuAD 1.1 and 2.0) of the answers in N slots, kept token by token.
+    """F1 and exact match (SQuAD 1.1 and 2.0) of the answers in N slots, which grow token by token.
 
-    A token that starts a word settles the words before it; until then the last word, the *tail*,
-    may still grow. So a token costs the references' size, whatever the length of the answer.
+    Nothing is counted before somebody asks. Who asks after every token pays for that token alone:
+    one that starts a word settles the words before it; until then the last word, the *tail*, may
+    still grow. So a token costs the references' size, whatever the length of the answer. Who asks
+    less often has the whole answer counted each time.
 
     Letters in shapes: R references, K words of a reference, W words of a tail (nearly always 1).
 
@@ -59,6 +61,7 @@ class AnswerScores:
         self._common = np.zeros(self._gold_lengths.shape, np.intp)
         self._in_order = np.ones(self._gold_lengths.shape, np.bool_)
         self._counts = np.zeros(num_slots, np.intp)
+        self._counted = np.zeros(num_slots, np.intp)  # tokens that the tail and the counts know of
 
     def begin(self, slots: Slots, gold: NDArray[np.int32], lengths: NDArray[np.int32]) -> None:
         """Empty answers, to be compared with new references.
@@ -70,7 +73,8 @@ class AnswerScores:
             lengths: The number of words of each reference, ``(n, R)``.
         """
         self._gold[slots], self._gold_lengths[slots] = gold, lengths
-        for counter in (self._lengths, self._tail_starts, self._counts, self._common, self._used):
+        counters = self._lengths, self._tail_starts, self._counts, self._common, self._counted
+        for counter in (*counters, self._used):
             counter[slots] = 0
         self._tails[slots] = NO_WORD
         self._in_order[slots] = True
@@ -80,6 +84,12 @@ class AnswerScores:
         lengths = self._lengths[slots]
         self._answers[slots, lengths] = tokens
         self._lengths[slots] = lengths + 1
+
+    def _count_last(self, slots: Slots) -> None:
+        """Count the last token of each answer."""
+        lengths = self._lengths[slots]
+        self._counted[slots] = lengths
+        tokens = self._answers[slots, lengths - 1]
         starts = self._lexicon.starts[tokens]
         if isinstance(slots, int):
             if starts:
@@ -131,6 +141,21 @@ class AnswerScores:
 
     def scores(self, slots: Slots) -> tuple[Any, Any]:
         """F1 and exact match of the answers so far with their best reference, ``(n,)`` each."""
+        behind = self._lengths[slots] - self._counted[slots]
+        if isinstance(slots, int):
+            if behind > 1:
+                return self._scores_of_whole(slots)
+            if behind:
+                self._count_last(slots)
+            return self._scores_of_counts(slots)
+        if (behind > 1).any():
+            f1, exact = np.array([self.scores(slot) for slot in slots.tolist()]).T
+            return f1, exact
+        if behind.any():
+            self._count_last(slots[behind == 1])
+        return self._scores_of_counts(slots)
+
+    def _scores_of_counts(self, slots: Slots) -> tuple[Any, Any]:
         _, common, in_order, counts = self._settled(slots)
         gold = self._gold_lengths[slots]
         total = counts[..., None] + gold
@@ -138,3 +163,16 @@ class AnswerScores:
         f1 = np.where(both_empty, 1.0, 2 * common / np.maximum(total, 1)).max(-1)
         exact = (in_order & (counts[..., None] == gold)).max(-1)
         return f1, exact.astype(np.float64)
+
+    def _scores_of_whole(self, slot: int) -> tuple[float, float]:
+        """The same of one answer, whose tokens need not have been counted."""
+        words = self._lexicon.compute(self._answers[slot, : self._lengths[slot]])
+        best, exact = 0.0, False
+        lengths = self._gold_lengths[slot].tolist()
+        for gold, length in zip(self._gold[slot].tolist(), lengths, strict=True):
+            reference = gold[:length]
+            total = len(words) + length
+            common = sum(min(reference.count(word), words.count(word)) for word in set(reference))
+            best = max(best, 2 * common / total if total else 1.0)
+            exact = exact or words == reference
+        return best, float(exact)

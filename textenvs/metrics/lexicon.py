@@ -58,9 +58,15 @@ class Lexicon:
         key = tokens.tobytes()
         numbers = self._spelled.get(key)
         if numbers is None:
-            words = self._words.words(tuple(tokens.tolist()))
-            numbers = [self._numbers.get(word, UNKNOWN_WORD) for word in words]
+            numbers = self._known(self._words.words(tuple(tokens.tolist())))
             if len(self._spelled) >= MAX_SPELLED:
                 self._spelled.clear()
             self._spelled[key] = numbers
         return numbers
+
+    def compute(self, tokens: NDArray[np.int32]) -> list[int]:
+        """The same of a whole text, which is not remembered."""
+        return self._known(self._words.compute_words(tokens.tolist()))
+
+    def _known(self, words: Iterable[str]) -> list[int]:
+        return [self._numbers.get(word, UNKNOWN_WORD) for word in words]

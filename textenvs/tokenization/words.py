@@ -31,7 +31,7 @@ class TokenWords:
     def __init__(self, tokenizer: Tokenizer, normalize: Callable[[str], list[str]]) -> None:
         self._tokenizer = tokenizer
         self._normalize = normalize
-        self._words = functools.lru_cache(_CACHE_SIZE)(self._compute_words)
+        self._words = functools.lru_cache(_CACHE_SIZE)(self.compute_words)
 
     @functools.cached_property
     def starts_chunk(self) -> NDArray[np.bool_]:
@@ -44,7 +44,8 @@ class TokenWords:
         """The normalised words of the decoded tokens; the latest 65,536 calls are remembered."""
         return self._words(ids)
 
-    def _compute_words(self, ids: tuple[int, ...]) -> tuple[str, ...]:
+    def compute_words(self, ids: Sequence[int]) -> tuple[str, ...]:
+        """The same, not remembered: for what hardly comes again."""
         return tuple(self._normalize(self._tokenizer.decode(ids)))
 
     def __reduce__(self) -> tuple[type[TokenWords], tuple[object, ...]]:
