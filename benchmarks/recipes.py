@@ -27,13 +27,13 @@ class Recipe:
 RECIPES: dict[str, Recipe] = {
     "TextNER-v0": Recipe(
         start="a clone of 300 expert episodes",
-        shared="--clone-episodes 300 --validate-every 20",
+        shared="--clone-episodes 300 --clone-epochs 16 --validate-every 20",
         algorithms={
-            "epsilon-greedy": "--total-timesteps 400000",
-            "dqn": "--total-timesteps 400000",
-            "reinforce": "--total-timesteps 400000",
-            "a2c": "--total-timesteps 400000",
-            "ppo": "--total-timesteps 400000",
+            "epsilon-greedy": "--total-timesteps 300000",
+            "dqn": "--total-timesteps 150000 --reward dense --gamma 0.8",
+            "reinforce": "--total-timesteps 300000",
+            "a2c": "--total-timesteps 300000",
+            "ppo": "--total-timesteps 500000",
         },
     ),
 }
