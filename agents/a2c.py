@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -27,8 +26,8 @@ from agents.advantages import (
     side_by_side,
     steps_of,
 )
-from agents.agent import Numbers, Places
-from agents.batching import Batch, evaluate, minibatches
+from agents.batching import Batch, Places, evaluate
+from agents.descent import Numbers, mean_numbers
 from agents.episodes import Episode, total_steps
 from agents.returns import Floats, generalised_advantages, n_step_returns, normalised
 from agents.rollout_agent import RolloutAgent
@@ -68,12 +67,10 @@ class A2C(RolloutAgent):
     config: A2CConfig
     config_type: ClassVar[type[A2CConfig]] = A2CConfig
 
-    def update(
-        self, episodes: Sequence[Episode], rng: np.random.Generator, run_dir: Path | None = None
-    ) -> Numbers:
+    def update(self, episodes: Sequence[Episode], rng: np.random.Generator) -> Numbers:
         """Improve the policy and the values on some episodes once; numbers to log."""
         config = self.config
-        rate = self._schedule(total_steps(episodes))
+        self._schedule(total_steps(episodes))
         advantages, returns = advantages_and_returns(episodes, config)
 
         def loss_of(batch: Batch, places: Places) -> tuple[Tensor, Numbers]:
@@ -85,16 +82,8 @@ class A2C(RolloutAgent):
                 config.entropy_coefficient,
             )
 
-        losses: list[Numbers] = []
-        for group in minibatches(episodes, config.minibatch_tokens, rng):
-            numbers = self._accumulate(episodes, group, loss_of, run_dir)
-            numbers["policy/gradient_norm"] = self._step(episodes, group, run_dir)
-            losses.append(numbers)
-        return {
-            **{key: float(np.mean([n[key] for n in losses])) for key in losses[0]},
-            "value/explained_variance": explained_variance(episodes, returns),
-            "policy/learning_rate": rate,
-        }
+        numbers = mean_numbers(list(self.descent.once(episodes, loss_of, rng)))
+        return numbers | {"value/explained_variance": explained_variance(episodes, returns)}
 
 
 def advantages_and_returns(

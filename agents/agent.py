@@ -6,7 +6,7 @@ import dataclasses
 import tempfile
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -19,8 +19,8 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from agents.acting import ActionRule, Actor, SoftmaxPolicy
-from agents.batching import Batch, make_batch, microbatches
-from agents.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
+from agents.checkpoint import CHECKPOINT
+from agents.descent import Descent, NotFinite, Numbers
 from agents.environment import (
     Contract,
     check_same_contract,
@@ -28,38 +28,22 @@ from agents.environment import (
     prefix_lengths,
     read_contract,
 )
-from agents.episodes import Episode, arrays_of
-from agents.errors import AgentError, CheckpointError, TrainingDiverged
+from agents.errors import AgentError, TrainingDiverged
 from agents.export import export
 from agents.models.backbone import Backbone
-from agents.models.building import assemble, build_model, choose_device, tupled
-from agents.models.loading import backbone_from_json
+from agents.models.building import build_model, choose_device
 from agents.models.model import AgentModel, Heads
 from agents.models.model_config import ModelConfig
 from agents.processes import launched
 from agents.progress import Leg
 from agents.run_log import RunLog, open_log
-from agents.schedules import scheduled
 from agents.settings import PolicyConfig, TrainingConfig
-from agents.state import (
-    COUNTERS,
-    check_facts,
-    is_json,
-    load_optimizer,
-    load_weights,
-    optimizer_tensors,
-    weights,
-)
+from agents.state import read_agent, write_agent
 
 AnyEnv = str | gymnasium.Env[Any, Any] | VectorEnv[Any, Any, Any]
 Callback = Callable[[Any], bool | None]
 """Called with the agent after each iteration; False ends the training."""
 Self = TypeVar("Self", bound="LanguageAgent")
-Numbers = dict[str, float]
-"""What is logged: name -> value."""
-Places = npt.NDArray[np.intp]
-LossOf = Callable[[Batch, Places], tuple[Tensor, Numbers]]
-"""The mean loss over a batch's states, and numbers to log; places say which episodes it holds."""
 
 
 class LanguageAgent(ABC):
@@ -121,14 +105,7 @@ class LanguageAgent(ABC):
         self.model = build_model(model, contract, self.seed, self.heads(contract)).to(self.device)
         policy = self.config if isinstance(self.config, PolicyConfig) else None
         self.model.temperature = 1.0 if policy is None else policy.temperature
-        self.optimizer = torch.optim.AdamW(
-            [weight for weight in self.model.parameters() if weight.requires_grad],
-            lr=self.config.learning_rate,
-            weight_decay=self.config.weight_decay,
-            eps=1e-5,
-            fused=True,
-        )
-        self.optimizer.register_step_post_hook(lambda *_: self.model.note_change())
+        self.descent = Descent(self.model, self.config, contract.n_actions, self.processes)
         self.num_timesteps = 0
         self.iteration = 0
         self.leg_start = 0
@@ -138,17 +115,14 @@ class LanguageAgent(ABC):
         self._rule = self.make_rule()
 
     @abstractmethod
-    def iterate(self, run_dir: Path | None) -> Numbers:
+    def iterate(self) -> Numbers:
         """One iteration of the algorithm, which counts its steps in `num_timesteps`.
 
-        Args:
-            run_dir: where a batch that diverges is saved.
-
         Returns:
-            Numbers to log; those under ``time/`` are seconds of the iteration.
+            Numbers to log; those under ``time/`` are of this run of it alone.
 
         Raises:
-            TrainingDiverged: a loss, gradient or reward is not finite.
+            NotFinite: a loss, a gradient, a reward or what the model gives.
         """
 
     def heads(self, contract: Contract) -> Heads:
@@ -194,9 +168,13 @@ class LanguageAgent(ABC):
         with self._open_log(folder, progress_bar, wandb) as log:
             while self.num_timesteps < self.leg_end:
                 began, before = time.perf_counter(), self.num_timesteps
-                numbers = self.iterate(folder)
+                try:
+                    numbers = self.iterate()
+                except NotFinite as error:
+                    raise self._diverged(error, folder) from error
                 self.iteration += 1
                 seconds = time.perf_counter() - began
+                numbers["optimizer/learning_rate"] = self.descent.rate
                 numbers["time/steps_per_s"] = (self.num_timesteps - before) / seconds
                 log.record(self.num_timesteps, numbers)
                 # The callback comes first: what it records is then there up to any checkpoint.
@@ -294,27 +272,7 @@ class LanguageAgent(ABC):
         self.last_checkpoint = Path(folder)
         if not self.processes.main:
             return
-        facts = {
-            "algorithm": type(self).__name__,
-            "config": dataclasses.asdict(self.config),
-            "contract": dataclasses.asdict(self.contract),
-            "backbone_kind": self.model.backbone.kind,
-            "backbone": self.model.backbone.config_json(),
-            "heads": dataclasses.asdict(self.model.heads),
-            "model": dataclasses.asdict(self.model.config),
-            "progress": self.progress_facts(),
-            "env_id": self.env_id,
-            "env_kwargs": self.env_kwargs,
-            "seed": self.seed,
-            **{counter: getattr(self, counter) for counter in COUNTERS},
-        }
-        if not is_json(self.env_kwargs):
-            facts |= {"env_id": None, "env_kwargs": {}}
-        parts = {"model": weights(self.model), "optimizer": optimizer_tensors(self.optimizer)}
-        progress = self.progress_tensors()
-        if progress:
-            parts["progress"] = progress
-        save_checkpoint(Path(folder), facts, parts)
+        write_agent(self, Path(folder))
 
     def export(self, folder: str | Path) -> None:
         """Write the policy as a folder that plain transformers loads and generates with.
@@ -360,39 +318,7 @@ class LanguageAgent(ABC):
         Raises:
             CheckpointError: the checkpoint is missing, damaged, or another algorithm's.
         """
-        facts, parts = load_checkpoint(Path(folder))
-        check_facts(facts, Path(folder))
-        if facts["algorithm"] != cls.__name__:
-            raise CheckpointError(
-                f"{folder} holds a {facts['algorithm']} agent: load it with "
-                f"{facts['algorithm']}.load"
-            )
-        try:
-            config = cls.config_type(**facts["config"])
-            contract = Contract(**{k: tupled(v) for k, v in facts["contract"].items()})
-            tokens = contract.action_tokens
-            if not tokens or not 0 <= min(tokens) <= max(tokens) < contract.vocab_size:
-                raise TypeError("action_tokens are outside of the vocabulary")
-            heads = Heads(**facts["heads"])
-            prepared = ModelConfig(**{k: tupled(v) for k, v in facts["model"].items()})
-        except (TypeError, KeyError) as error:
-            raise CheckpointError(f"{folder} was written by another version: {error}") from error
-        backbone = backbone_from_json(facts["backbone_kind"], facts["backbone"])
-        model = assemble(backbone, contract, heads, prepared)
-        load_weights(model, parts.get("model", {}), Path(folder))
-        agent = cls(env, config, model, facts["seed"], device, contract=contract)
-        check_same_contract(agent.contract, contract)
-        if env is None and facts["env_id"] is not None and ":" not in facts["env_id"]:
-            agent.env_id, agent.env_kwargs = facts["env_id"], facts["env_kwargs"]
-        try:
-            load_optimizer(agent.optimizer, parts["optimizer"])
-            agent.restore_progress(facts["progress"], parts.get("progress", {}))
-        except (LookupError, TypeError, ValueError) as error:
-            raise CheckpointError(f"{folder} has no fitting training state: {error}") from error
-        for counter in COUNTERS:
-            setattr(agent, counter, facts[counter])
-        agent.last_checkpoint = Path(folder)
-        return agent
+        return read_agent(cls, Path(folder), env, device)
 
     def default_timesteps(self) -> int | None:
         """How long to train where nobody says so; None for an error."""
@@ -424,83 +350,18 @@ class LanguageAgent(ABC):
         length = self.leg_end - self.leg_start
         return (self.num_timesteps + more - self.leg_start) / length if length else 0.0
 
-    def _schedule(self, steps: int) -> float:
+    def _schedule(self, steps: int) -> None:
         """Set the learning rate that is due half-way through an update on so many steps.
 
         So neither the first nor the last update of a training has a learning rate of 0.
         """
-        config: TrainingConfig = self.config
-        done, rate = self._done(steps / 2), config.learning_rate
-        if done < config.warmup:
-            rate *= done / config.warmup
-        else:
-            rest = (done - config.warmup) / max(1.0 - config.warmup, 1e-9)
-            rate = scheduled(config.learning_rate_schedule, rate, 0.0, rest)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        return rate
+        self.descent.schedule(self._done(steps / 2))
 
-    def _accumulate(
-        self, episodes: Sequence[Episode], group: Places, loss_of: LossOf, run_dir: Path | None
-    ) -> Numbers:
-        """The gradient of the mean loss over a minibatch's states; numbers to log.
-
-        Several processes divide the minibatch, and all have the sums.
-
-        Args:
-            episodes: all episodes.
-            group: the places of those in the minibatch.
-            loss_of: the loss of some of them.
-            run_dir: where a batch that diverges is saved.
-
-        Raises:
-            TrainingDiverged: the loss is not finite.
-        """
-        self.optimizer.zero_grad(set_to_none=True)
-        totals = self._add_gradient(episodes, group, loss_of, run_dir)
-        self.processes.sum_gradients(self.model.parameters())
-        return self.processes.sum_numbers(totals)
-
-    def _add_gradient(
-        self, episodes: Sequence[Episode], group: Places, loss_of: LossOf, run_dir: Path | None
-    ) -> Numbers:
-        """This process's part of what `_accumulate` does, on top of the gradient that is there."""
-        states = sum(episodes[place].steps for place in group)
-        totals: Numbers = {}
-        own = self.processes.share(group)
-        for part in microbatches([episodes[place] for place in own], self.config.microbatch_tokens):
-            places = own[part]
-            chosen = [episodes[place] for place in places]
-            batch = make_batch(chosen, self.contract.n_actions, self.device)
-            loss, numbers = loss_of(batch, places)
-            if not torch.isfinite(loss):
-                raise self._diverged("the loss", run_dir, arrays_of(chosen))
-            share = len(batch.actions_N) / states
-            (loss * share).backward()
-            for name, value in numbers.items():
-                totals[name] = totals.get(name, 0.0) + share * value
-        return totals
-
-    def _step(self, episodes: Sequence[Episode], group: Places, run_dir: Path | None) -> float:
-        """Follow the gradient that `_accumulate` left; its norm.
-
-        Raises:
-            TrainingDiverged: the gradient is not finite.
-        """
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.max_grad_norm)
-        if not torch.isfinite(norm):
-            chosen = [episodes[place] for place in group]
-            raise self._diverged("the gradient", run_dir, arrays_of(chosen))
-        self.optimizer.step()
-        return float(norm)
-
-    def _diverged(
-        self, what: str, run_dir: Path | None, arrays: Mapping[str, npt.NDArray[Any]]
-    ) -> TrainingDiverged:
+    def _diverged(self, error: NotFinite, run_dir: Path | None) -> TrainingDiverged:
         """Save the batch that did it; the error to raise."""
         folder = Path(tempfile.mkdtemp()) if run_dir is None else run_dir
         folder.mkdir(parents=True, exist_ok=True)
         rank = f"-{self.processes.rank}" if self.processes.rank else ""
         path = folder / f"diverged-{self.num_timesteps}{rank}.npz"
-        np.savez(path, **arrays)  # type: ignore[arg-type]
-        return TrainingDiverged(what, self.num_timesteps, path, self.last_checkpoint)
+        np.savez(path, **error.arrays)  # type: ignore[arg-type]
+        return TrainingDiverged(error.what, self.num_timesteps, path, self.last_checkpoint)

@@ -14,6 +14,24 @@ from agents.episodes import Episode
 from agents.errors import AgentError
 
 
+def highest_legal(
+    scores_SA: npt.NDArray[Any],
+    action_masks: npt.NDArray[Any] | None,
+    observation: npt.NDArray[np.integer],
+) -> Any:
+    """The legal action of the highest score, of equals the first: one a slot, or one alone.
+
+    Args:
+        scores_SA: at least 0.
+        action_masks: legal actions, (A,) or (S, A); None where all are.
+        observation: (L,), or (S, L) for several slots.
+    """
+    if action_masks is not None:
+        scores_SA = np.where(np.broadcast_to(action_masks, scores_SA.shape), scores_SA, -1)
+    actions_S = scores_SA.argmax(axis=1)
+    return actions_S if np.ndim(observation) == 2 else actions_S[0]
+
+
 class RandomAgent:
     """Draws each legal action with the same probability.
 
@@ -40,10 +58,7 @@ class RandomAgent:
         slots = len(np.atleast_2d(observation))
         # The highest of independent uniform numbers is any legal action with the same probability.
         keys_SA = self._rng.random((slots, self.n_actions))
-        if action_masks is not None:
-            keys_SA = np.where(np.broadcast_to(action_masks, keys_SA.shape), keys_SA, -1.0)
-        actions_S = keys_SA.argmax(axis=1)
-        return (actions_S if np.ndim(observation) == 2 else actions_S[0]), None
+        return highest_legal(keys_SA, action_masks, observation), None
 
 
 class MajorityAgent:
@@ -72,10 +87,7 @@ class MajorityAgent:
         del state, episode_start, deterministic
         slots = len(np.atleast_2d(observation))
         counts_SA = np.broadcast_to(self._counts_A, (slots, len(self._counts_A)))
-        if action_masks is not None:
-            counts_SA = np.where(np.broadcast_to(action_masks, counts_SA.shape), counts_SA, -1)
-        actions_S = counts_SA.argmax(axis=1)
-        return (actions_S if np.ndim(observation) == 2 else actions_S[0]), None
+        return highest_legal(counts_SA, action_masks, observation), None
 
 
 class ReferenceAgent:

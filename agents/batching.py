@@ -21,6 +21,9 @@ from agents.models.distribution import (
 from agents.models.heads import States
 from agents.models.model import AgentModel
 
+Places = npt.NDArray[np.intp]
+"""Which of a sequence of episodes."""
+
 
 class Batch(NamedTuple):
     """Episodes as tensors; states are in episode order, then in time order.
@@ -99,7 +102,7 @@ def _evaluated(model: AgentModel, batch: Batch, states: States, logits_NA: Tenso
 
 def minibatches(
     episodes: Sequence[Episode], max_tokens: int, rng: np.random.Generator
-) -> Iterator[npt.NDArray[np.intp]]:
+) -> Iterator[Places]:
     """Indices of every episode once, in minibatches of like length and at most `max_tokens`.
 
     Episodes are shuffled, then sorted by length within pools of several minibatches, so that
@@ -114,7 +117,7 @@ def minibatches(
     lengths_E = np.array([len(episode.tokens_L) for episode in episodes])
     order_E = rng.permutation(len(episodes))
     pools = max(1, round(lengths_E.sum() / (8 * max_tokens)))
-    groups: list[npt.NDArray[np.intp]] = []
+    groups: list[Places] = []
     for pool in np.array_split(order_E, pools):
         by_length = pool[np.argsort(lengths_E[pool], kind="stable")]
         groups += _even_groups(by_length, lengths_E[by_length], max_tokens)
@@ -124,7 +127,7 @@ def minibatches(
 
 def _even_groups(
     episodes: npt.NDArray[np.intp], lengths: npt.NDArray[np.intp], max_tokens: int
-) -> list[npt.NDArray[np.intp]]:
+) -> list[Places]:
     """The fewest groups of about equal size that each fit into `max_tokens`.
 
     A step is taken on the mean over a group, so that a small rest would weigh as much as a whole.
@@ -143,7 +146,7 @@ def _even_groups(
     return [episodes[i : i + 1] for i in range(len(episodes))]
 
 
-def microbatches(episodes: Sequence[Episode], max_tokens: int | None) -> list[npt.NDArray[np.intp]]:
+def microbatches(episodes: Sequence[Episode], max_tokens: int | None) -> list[Places]:
     """Places of all episodes, in groups of at most `max_tokens` padded tokens; None for one group.
 
     An episode longer than that has a group for itself.

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -24,8 +23,9 @@ from gymnasium.vector import AutoresetMode
 from torch import Tensor
 
 from agents.advantages import side_by_side
-from agents.agent import LanguageAgent, Numbers, Places
-from agents.batching import Batch, minibatches
+from agents.agent import LanguageAgent
+from agents.batching import Batch, Places, minibatches
+from agents.descent import Minibatch, Numbers
 from agents.episodes import Episode, total_steps
 from agents.errors import AgentError
 from agents.imitation import cloning_loss, play_expert
@@ -114,24 +114,24 @@ class BehaviourCloning(LanguageAgent):
             self._weights = step_weights(episodes, config.return_temperature)
         return self._demonstrations
 
-    def iterate(self, run_dir: Path | None) -> Numbers:
+    def iterate(self) -> Numbers:
         """One pass over the episodes; see `LanguageAgent.iterate`."""
         episodes = self.demonstrations()
         _, rng, _ = self._streams()
         losses: list[tuple[int, Numbers]] = []
         for group in minibatches(episodes, self.config.minibatch_tokens, rng):
-            steps = total_steps([episodes[place] for place in group])
-            rate = self._schedule(steps)
-            numbers = self._accumulate(episodes, group, self._loss, run_dir)
-            self._step(episodes, group, run_dir)
+            minibatch = Minibatch(episodes, group, self._loss)
+            steps = total_steps(minibatch.chosen)
+            self._schedule(steps)
+            numbers = self.descent.accumulate(minibatch)
+            self.descent.step(minibatch)
             self.num_timesteps += steps
             losses.append((steps, numbers))
         count = sum(steps for steps, _ in losses)
-        means = {
+        return {
             name: sum(steps * numbers[name] for steps, numbers in losses) / count
             for name in losses[0][1]
         }
-        return {**means, "cloning/learning_rate": rate}
 
     def _loss(self, batch: Batch, places: Places) -> tuple[Tensor, Numbers]:
         """The module's equation; `sure` is the share of the actions above probability 0.5."""

@@ -13,7 +13,7 @@ import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
@@ -27,6 +27,7 @@ INDEX = "checkpoint.json"
 FORMAT = 1
 
 Tensors = Mapping[str, Tensor]
+Record = TypeVar("Record")
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -103,3 +104,17 @@ def _generation(folder: Path) -> int:
     """The highest generation of any file there, so that no file is ever written over."""
     numbers = [path.stem.rpartition("-")[2] for path in folder.glob("*-*.safetensors")]
     return max((int(number) for number in numbers if number.isdecimal()), default=0)
+
+
+def from_json(record: type[Record], facts: Mapping[str, Any]) -> Record:
+    """A dataclass of what JSON holds of it, which has lists for tuples.
+
+    Raises:
+        TypeError: a field is missing or unknown.
+    """
+    return record(
+        **{
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in facts.items()
+        }
+    )

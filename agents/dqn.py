@@ -24,7 +24,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -34,8 +33,8 @@ from torch.nn import functional as F
 
 from agents.action_values import ActionValueAgent, ActionValueConfig, legal_values, taken_values
 from agents.advantages import steps_of
-from agents.agent import Numbers, Places
-from agents.batching import Batch, minibatches, read
+from agents.batching import Batch, Places, read
+from agents.descent import Numbers, mean_numbers
 from agents.episodes import Episode, total_steps
 from agents.models.distribution import take
 from agents.models.model import AgentModel
@@ -106,12 +105,10 @@ class DQN(ActionValueAgent):
         self.updates = 0
         self._owed = 0.0
 
-    def update(
-        self, episodes: Sequence[Episode], rng: np.random.Generator, run_dir: Path | None = None
-    ) -> Numbers:
+    def update(self, episodes: Sequence[Episode], rng: np.random.Generator) -> Numbers:
         """Take the episodes in, and learn from some that are drawn; numbers to log."""
         config, replay = self.config, self.replay
-        rate = self._schedule(total_steps(episodes))
+        self._schedule(total_steps(episodes))
         replay.add(episodes)
         if self._imitation is not None and not replay.demonstrations:
             replay.add_demonstrations(self._imitation.episodes)
@@ -128,16 +125,9 @@ class DQN(ActionValueAgent):
         draw = replay.draw(self._owed, rng, correction)
         drawn = [replay.episodes[place] for place in draw.places_E]
         self._owed -= total_steps(drawn)
-        numbers |= self._learn(drawn, draw, rng, run_dir)
-        return numbers | {"q/learning_rate": rate}
+        return numbers | self._learn(drawn, draw, rng)
 
-    def _learn(
-        self,
-        drawn: Sequence[Episode],
-        draw: Draw,
-        rng: np.random.Generator,
-        run_dir: Path | None,
-    ) -> Numbers:
+    def _learn(self, drawn: Sequence[Episode], draw: Draw, rng: np.random.Generator) -> Numbers:
         """Learn from each drawn episode once, and renew their priorities; numbers to log."""
         config = self.config
         errors_E = np.zeros(len(drawn))
@@ -161,9 +151,7 @@ class DQN(ActionValueAgent):
             return loss, numbers
 
         losses: list[Numbers] = []
-        for group in minibatches(drawn, config.minibatch_tokens, rng):
-            numbers = self._accumulate(drawn, group, loss_of, run_dir)
-            numbers["q/gradient_norm"] = self._step(drawn, group, run_dir)
+        for numbers in self.descent.once(drawn, loss_of, rng):
             losses.append(numbers)
             self.updates += 1
             if self.updates % config.target_interval == 0:
@@ -171,7 +159,7 @@ class DQN(ActionValueAgent):
         if config.priority_exponent > 0:
             (summed_E,) = self.processes.sum_arrays([errors_E])  # each has those of its share
             self.replay.set_priorities(draw.places_E, summed_E)
-        return {key: float(np.mean([numbers[key] for numbers in losses])) for key in losses[0]}
+        return mean_numbers(losses)
 
     @torch.no_grad()
     def _targets(self, values_KNA: Tensor, batch: Batch, episodes: Sequence[Episode]) -> Tensor:

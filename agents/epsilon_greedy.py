@@ -13,15 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 from torch import Tensor
 
 from agents.advantages import by_episode, side_by_side, steps_of
-from agents.agent import Numbers, Places
-from agents.batching import Batch
+from agents.batching import Batch, Places
+from agents.descent import Numbers
 from agents.episodes import Episode
 from agents.returns import n_step_returns
 from agents.value_fitting import FittedValueAgent, FittedValueConfig
@@ -38,9 +37,7 @@ class EpsilonGreedy(FittedValueAgent):
     config: EpsilonGreedyConfig
     config_type: ClassVar[type[EpsilonGreedyConfig]] = EpsilonGreedyConfig
 
-    def update(
-        self, episodes: Sequence[Episode], rng: np.random.Generator, run_dir: Path | None = None
-    ) -> Numbers:
+    def update(self, episodes: Sequence[Episode], rng: np.random.Generator) -> Numbers:
         """Draw the action values to the episodes' returns; numbers to log."""
         steps = steps_of(episodes)
         returns_ET = n_step_returns(*steps, gamma=self.config.gamma, n=None)
@@ -49,4 +46,4 @@ class EpsilonGreedy(FittedValueAgent):
         def targets_of(values_NA: Tensor, batch: Batch, places: Places) -> Tensor:
             return side_by_side(returns, places, self.device)
 
-        return self.fit(episodes, targets_of, rng, run_dir)
+        return self.fit(episodes, targets_of, rng)

@@ -14,6 +14,7 @@ from agents.environment import Contract, attribute
 from agents.errors import ModelError
 from agents.models.adapters import merged
 from agents.models.heads import LMHead, vocabulary
+from agents.models.lm_backbone import LMBackbone
 from agents.models.model import AgentModel
 
 
@@ -50,8 +51,8 @@ def export(
         )
     backbone = merged(model.backbone)
     eos_token_id = attribute(env, "eos_token_id", None)
-    lm: Any = getattr(backbone, "lm", None)
-    if lm is not None:
+    if isinstance(backbone, LMBackbone):
+        lm = backbone.lm
         never = np.setdiff1d(
             np.arange(vocabulary(backbone.output_embeddings())), contract.action_tokens
         )

@@ -5,16 +5,16 @@ Shapes: K heads, N states, A actions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from gymnasium.vector import AutoresetMode, VectorEnv
 from torch import Tensor
 
-from agents.batching import Batch, evaluate, minibatches, read
+from agents.batching import Batch, Places, evaluate, minibatches, read
+from agents.descent import Minibatch, Numbers
 from agents.environment import Contract, attribute, make_env, reference_actions
 from agents.episodes import Episode
 from agents.errors import AgentError
@@ -25,9 +25,6 @@ from agents.rollout import play_examples
 MARGIN = 0.1
 """How much better the demonstrated action's value should be than any other's; rewards are in
 [0, 1]."""
-
-Places = npt.NDArray[np.intp]
-LossOf = Callable[[Batch, Places], tuple[Tensor, dict[str, float]]]
 
 
 def play_expert(
@@ -107,12 +104,13 @@ class Imitation:
         self.by_values = by_values
         self.weight = weight
 
-    def groups(self, max_tokens: int, rng: np.random.Generator) -> Iterator[Places]:
+    def minibatches(self, max_tokens: int, rng: np.random.Generator) -> Iterator[Minibatch]:
         """Minibatches without end: every demonstration once, then all again in another order."""
         while True:
-            yield from minibatches(self.episodes, max_tokens, rng)
+            for places in minibatches(self.episodes, max_tokens, rng):
+                yield Minibatch(self.episodes, places, self.loss)
 
-    def loss(self, batch: Batch, places: Places) -> tuple[Tensor, dict[str, float]]:
+    def loss(self, batch: Batch, places: Places) -> tuple[Tensor, Numbers]:
         """The weighted mean loss over a batch's states, and its plain size to log."""
         del places
         if self.by_values:

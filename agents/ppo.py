@@ -19,7 +19,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -27,8 +26,8 @@ import torch
 from torch import Tensor
 
 from agents.advantages import by_episode, explained_variance, steps_of
-from agents.agent import Numbers, Places
-from agents.batching import Batch, Evaluation, evaluate, evaluate_with_policy, minibatches
+from agents.batching import Batch, Evaluation, Places, evaluate, evaluate_with_policy, minibatches
+from agents.descent import Minibatch, Numbers, mean_numbers
 from agents.episodes import Episode, total_steps
 from agents.errors import AgentError
 from agents.reference import ReferencePolicy, adapted_coefficient, kl_divergence
@@ -104,11 +103,9 @@ class PPO(RolloutAgent):
     _reference: ReferencePolicy | None = None
     _kl_coefficient: float | None = None
 
-    def update(
-        self, episodes: Sequence[Episode], rng: np.random.Generator, run_dir: Path | None = None
-    ) -> Numbers:
+    def update(self, episodes: Sequence[Episode], rng: np.random.Generator) -> Numbers:
         """Improve the policy and the values on some episodes; numbers to log."""
-        rate = self._schedule(total_steps(episodes))
+        self._schedule(total_steps(episodes))
         config = self._current_config()
         if config.kl_penalty != "none" and self._reference is None:
             self._reference = ReferencePolicy(self.model)
@@ -138,18 +135,19 @@ class PPO(RolloutAgent):
         while epoch < config.epochs and not stop:
             kl_sum, states = 0.0, 0
             for group in minibatches(episodes, config.minibatch_tokens, rng):
-                numbers = self._accumulate(episodes, group, loss_of, run_dir)
+                minibatch = Minibatch(episodes, group, loss_of)
+                numbers = self.descent.accumulate(minibatch)
                 losses.append(numbers)
-                steps = sum(episodes[place].steps for place in group)
+                steps = total_steps(minibatch.chosen)
                 kl_sum += numbers["policy/kl"] * steps
                 states += steps
                 kl = kl_sum / states  # of the epoch so far: one minibatch's is mostly noise
                 stop = config.target_kl is not None and kl > 1.5 * config.target_kl
                 if stop:
                     break
-                numbers["policy/gradient_norm"] = self._step(episodes, group, run_dir)
+                numbers["optimizer/gradient_norm"] = self.descent.step(minibatch)
             epoch += 1
-        means = {key: float(np.mean([n[key] for n in losses if key in n])) for key in losses[0]}
+        means = mean_numbers(losses)
         if config.kl_penalty != "none":
             means = {"kl/reference": distance, "kl/coefficient": config.kl_coefficient, **means}
             self._adapt(means["kl/reference"], total_steps(episodes), config)
@@ -158,7 +156,6 @@ class PPO(RolloutAgent):
             "policy/kl": kl,
             "value/explained_variance": explained_variance(episodes, returns),
             "policy/epochs": epoch,
-            "policy/learning_rate": rate,
         }
 
     def _current_config(self) -> PPOConfig:

@@ -19,17 +19,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from safetensors.torch import load, save
 from torch import nn
 
+from agents.batching import Places
 from agents.episodes import Episode, episodes_to_tensors, tensors_to_episodes
 from agents.errors import AgentError
 from agents.models.draws import SlotGenerator
 from agents.returns import Floats
 
-Places = npt.NDArray[np.intp]
 PATIENCE = timedelta(hours=6)
 """How long a process waits for the others, which evaluate or save meanwhile."""
 

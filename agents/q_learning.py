@@ -14,15 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 from torch import Tensor
 
 from agents.action_values import one_step_targets
-from agents.agent import Numbers, Places
-from agents.batching import Batch
+from agents.batching import Batch, Places
+from agents.descent import Numbers
 from agents.episodes import Episode
 from agents.value_fitting import FittedValueAgent, FittedValueConfig
 
@@ -41,13 +40,11 @@ class QLearning(FittedValueAgent):
     config: QLearningConfig
     config_type: ClassVar[type[QLearningConfig]] = QLearningConfig
 
-    def update(
-        self, episodes: Sequence[Episode], rng: np.random.Generator, run_dir: Path | None = None
-    ) -> Numbers:
+    def update(self, episodes: Sequence[Episode], rng: np.random.Generator) -> Numbers:
         """Draw the action values to the best ones a step later; numbers to log."""
 
         def targets_of(values_NA: Tensor, batch: Batch, places: Places) -> Tensor:
             chosen = [episodes[place] for place in places]
             return one_step_targets(values_NA.amax(dim=-1), batch, chosen, self.config.gamma)
 
-        return self.fit(episodes, targets_of, rng, run_dir)
+        return self.fit(episodes, targets_of, rng)

@@ -20,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from agents.checkpoint import write_atomically
+from agents.checkpoint import from_json, write_atomically
 from agents.environment import Contract, attribute, check_same_contract, make_env, read_contract
 from agents.episodes import (
     STEP_FIELDS,
@@ -32,7 +32,6 @@ from agents.episodes import (
 )
 from agents.errors import AgentError, RecordingError
 from agents.evaluation import Predictor, chooser
-from agents.models.building import tupled
 from agents.rollout import play_examples
 
 FORMAT = "episodes-1"
@@ -120,7 +119,7 @@ def load_episodes(path: str | Path, contract: Contract) -> list[Episode]:
         )
     try:
         constants = dict(json.loads(header["contract"]))
-        played_in = Contract(**{name: tupled(value) for name, value in constants.items()})
+        played_in = from_json(Contract, constants)
         _check_kinds(tensors)
         episodes = tensors_to_episodes(tensors)
     except (LookupError, TypeError, ValueError) as error:

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -31,8 +30,8 @@ from agents.advantages import (
     side_by_side,
     steps_of,
 )
-from agents.agent import Numbers, Places
-from agents.batching import Batch, evaluate, minibatches
+from agents.batching import Batch, Places, evaluate
+from agents.descent import Numbers, mean_numbers
 from agents.episodes import Episode, total_steps
 from agents.returns import Floats, n_step_returns, normalised
 from agents.rollout_agent import RolloutAgent
@@ -66,12 +65,10 @@ class REINFORCE(RolloutAgent):
     config: REINFORCEConfig
     config_type: ClassVar[type[REINFORCEConfig]] = REINFORCEConfig
 
-    def update(
-        self, episodes: Sequence[Episode], rng: np.random.Generator, run_dir: Path | None = None
-    ) -> Numbers:
+    def update(self, episodes: Sequence[Episode], rng: np.random.Generator) -> Numbers:
         """Follow the policy gradient of some episodes once; numbers to log."""
         config = self.config
-        rate = self._schedule(total_steps(episodes))
+        self._schedule(total_steps(episodes))
         advantages, returns = advantages_and_returns(episodes, config)
         value_coefficient = config.value_coefficient if config.baseline == "value" else 0.0
 
@@ -84,15 +81,10 @@ class REINFORCE(RolloutAgent):
                 config.entropy_coefficient,
             )
 
-        losses: list[Numbers] = []
-        for group in minibatches(episodes, config.minibatch_tokens, rng):
-            numbers = self._accumulate(episodes, group, loss_of, run_dir)
-            numbers["policy/gradient_norm"] = self._step(episodes, group, run_dir)
-            losses.append(numbers)
-        means = {key: float(np.mean([n[key] for n in losses])) for key in losses[0]}
+        numbers = mean_numbers(list(self.descent.once(episodes, loss_of, rng)))
         if config.baseline == "value":
-            means["value/explained_variance"] = explained_variance(episodes, returns)
-        return {**means, "policy/learning_rate": rate}
+            numbers["value/explained_variance"] = explained_variance(episodes, returns)
+        return numbers
 
 
 def advantages_and_returns(

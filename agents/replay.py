@@ -15,11 +15,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from agents.batching import Places
 from agents.environment import Ints
 from agents.episodes import Episode, episodes_to_tensors, tensors_to_episodes
 from agents.returns import Floats
 
-Places = npt.NDArray[np.intp]
 SHARE_OF_MAX = 0.9
 """How much the largest error of an episode counts in its priority; the mean has the rest."""
 LEAST_ERROR = 1e-3

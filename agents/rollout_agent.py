@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 from gymnasium.vector import VectorEnv
 
 from agents.acting import Actor
-from agents.agent import AnyEnv, LanguageAgent, LossOf, Numbers, Places
+from agents.agent import AnyEnv, LanguageAgent
+from agents.descent import NotFinite, Numbers
 from agents.environment import attribute, make_env
 from agents.episodes import Episode, arrays_of, mean_metrics, total_steps
 from agents.errors import AgentError
@@ -39,13 +39,9 @@ class RolloutAgent(LanguageAgent):
     }
     _collector: Collector | None = None
     _imitation: Imitation | None = None
-    _demonstrated: Iterator[Places] | None = None
-    """This iteration's minibatches of demonstrations."""
 
     @abstractmethod
-    def update(
-        self, episodes: Sequence[Episode], rng: np.random.Generator, run_dir: Path | None = None
-    ) -> Numbers:
+    def update(self, episodes: Sequence[Episode], rng: np.random.Generator) -> Numbers:
         """Improve the model on some episodes; numbers to log."""
 
     def _begin_leg(self, total_timesteps: int | None) -> None:
@@ -53,7 +49,7 @@ class RolloutAgent(LanguageAgent):
         super()._begin_leg(total_timesteps)
         self._collector = None
 
-    def iterate(self, run_dir: Path | None) -> Numbers:
+    def iterate(self) -> Numbers:
         """Collect, then update; see `LanguageAgent.iterate`."""
         began = time.perf_counter()
         generator, rng, env_seed = self._streams()
@@ -66,16 +62,16 @@ class RolloutAgent(LanguageAgent):
             episodes = self._collector.collect(self.config.steps, generator, finish=finish)
         except FloatingPointError as error:
             arrays = {"observations": self._collector.observations_SL}
-            raise self._diverged("the policy", run_dir, arrays) from error
+            raise NotFinite("the policy", arrays) from error
         if not np.isfinite(sum(episode.episode_return + episode.bootstrap for episode in episodes)):
-            raise self._diverged("a reward", run_dir, arrays_of(episodes))
+            raise NotFinite("a reward", arrays_of(episodes))
         acted = time.perf_counter()
         if self.config.imitation_weight:
             if self._imitation is None:
                 self._imitation = self._new_imitation()
-            tokens = self.config.minibatch_tokens
-            self._demonstrated = self._imitation.groups(tokens, rng.spawn(1)[0])
-        numbers = self.update(episodes, rng, run_dir)
+            shown = self._imitation.minibatches(self.config.minibatch_tokens, rng.spawn(1)[0])
+            self.descent.beside = shown.__next__
+        numbers = self.update(episodes, rng)
         steps = total_steps(episodes)
         self.num_timesteps += steps
         rate = steps / (acted - began)
@@ -94,16 +90,6 @@ class RolloutAgent(LanguageAgent):
         )
         by_values = self.heads(self.contract).q != "none"
         return Imitation(episodes, self.model, by_values, config.imitation_weight)
-
-    def _add_gradient(
-        self, episodes: Sequence[Episode], group: Places, loss_of: LossOf, run_dir: Path | None
-    ) -> Numbers:
-        """Add that of a minibatch of demonstrations; see `LanguageAgent._add_gradient`."""
-        totals = super()._add_gradient(episodes, group, loss_of, run_dir)
-        if self._imitation is None or self._demonstrated is None:
-            return totals
-        shown, loss = self._imitation.episodes, self._imitation.loss
-        return totals | super()._add_gradient(shown, next(self._demonstrated), loss, run_dir)
 
     def new_collector(self) -> Collector:
         """What plays the training environment as this agent does."""

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -28,8 +27,8 @@ from agents.action_values import (
     expected_values,
     one_step_targets,
 )
-from agents.agent import Numbers, Places
-from agents.batching import Batch
+from agents.batching import Batch, Places
+from agents.descent import Numbers
 from agents.episodes import Episode
 from agents.errors import AgentError
 from agents.models.distribution import take
@@ -61,9 +60,7 @@ class SARSA(FittedValueAgent):
     config: SARSAConfig
     config_type: ClassVar[type[SARSAConfig]] = SARSAConfig
 
-    def update(
-        self, episodes: Sequence[Episode], rng: np.random.Generator, run_dir: Path | None = None
-    ) -> Numbers:
+    def update(self, episodes: Sequence[Episode], rng: np.random.Generator) -> Numbers:
         """Draw the action values to those one step later; numbers to log."""
         strategy = self.strategy()
 
@@ -75,4 +72,4 @@ class SARSA(FittedValueAgent):
             chosen = [episodes[place] for place in places]
             return one_step_targets(values_N, batch, chosen, self.config.gamma)
 
-        return self.fit(episodes, targets_of, rng, run_dir)
+        return self.fit(episodes, targets_of, rng)

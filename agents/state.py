@@ -1,16 +1,27 @@
-"""An agent's weights, optimizer and facts as a checkpoint holds them."""
+"""An agent as a checkpoint holds it: facts, weights, optimizer, and what else it goes on with."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
+from agents.checkpoint import from_json, load_checkpoint, save_checkpoint
+from agents.environment import Contract, check_same_contract
 from agents.errors import CheckpointError
-from agents.models.model import AgentModel
+from agents.models.building import assemble
+from agents.models.loading import backbone_from_json
+from agents.models.model import AgentModel, Heads
+from agents.models.model_config import ModelConfig
+
+if TYPE_CHECKING:
+    from agents.agent import LanguageAgent
+
+Agent = TypeVar("Agent", bound="LanguageAgent")
 
 COUNTERS = ("num_timesteps", "iteration", "leg_start", "leg_end")
 FACTS: dict[str, type | tuple[type, ...]] = {
@@ -28,6 +39,72 @@ FACTS: dict[str, type | tuple[type, ...]] = {
     **dict.fromkeys(COUNTERS, int),
 }
 """What a checkpoint's JSON holds of an agent, and of what type."""
+
+
+def write_agent(agent: LanguageAgent, folder: Path) -> None:
+    """Write a checkpoint of an agent."""
+    facts = {
+        "algorithm": type(agent).__name__,
+        "config": dataclasses.asdict(agent.config),
+        "contract": dataclasses.asdict(agent.contract),
+        "backbone_kind": agent.model.backbone.kind,
+        "backbone": agent.model.backbone.config_json(),
+        "heads": dataclasses.asdict(agent.model.heads),
+        "model": dataclasses.asdict(agent.model.config),
+        "progress": agent.progress_facts(),
+        "env_id": agent.env_id,
+        "env_kwargs": agent.env_kwargs,
+        "seed": agent.seed,
+        **{counter: getattr(agent, counter) for counter in COUNTERS},
+    }
+    if not is_json(agent.env_kwargs):
+        facts |= {"env_id": None, "env_kwargs": {}}
+    optimizer = optimizer_tensors(agent.descent.optimizer)
+    parts = {"model": weights(agent.model), "optimizer": optimizer}
+    progress = agent.progress_tensors()
+    if progress:
+        parts["progress"] = progress
+    save_checkpoint(folder, facts, parts)
+
+
+def read_agent(cls: type[Agent], folder: Path, env: Any, device: str) -> Agent:
+    """The agent of a checkpoint; see `LanguageAgent.load`.
+
+    Raises:
+        CheckpointError: the checkpoint is missing, damaged, or another algorithm's.
+    """
+    facts, parts = load_checkpoint(folder)
+    check_facts(facts, folder)
+    if facts["algorithm"] != cls.__name__:
+        raise CheckpointError(
+            f"{folder} holds a {facts['algorithm']} agent: load it with {facts['algorithm']}.load"
+        )
+    try:
+        config = from_json(cls.config_type, facts["config"])
+        contract = from_json(Contract, facts["contract"])
+        tokens = contract.action_tokens
+        if not tokens or not 0 <= min(tokens) <= max(tokens) < contract.vocab_size:
+            raise TypeError("action_tokens are outside of the vocabulary")
+        heads = from_json(Heads, facts["heads"])
+        prepared = from_json(ModelConfig, facts["model"])
+    except (TypeError, KeyError) as error:
+        raise CheckpointError(f"{folder} was written by another version: {error}") from error
+    backbone = backbone_from_json(facts["backbone_kind"], facts["backbone"])
+    model = assemble(backbone, contract, heads, prepared)
+    load_weights(model, parts.get("model", {}), folder)
+    agent = cls(env, config, model, facts["seed"], device, contract=contract)
+    check_same_contract(agent.contract, contract)
+    if env is None and facts["env_id"] is not None and ":" not in facts["env_id"]:
+        agent.env_id, agent.env_kwargs = facts["env_id"], facts["env_kwargs"]
+    try:
+        load_optimizer(agent.descent.optimizer, parts["optimizer"])
+        agent.restore_progress(facts["progress"], parts.get("progress", {}))
+    except (LookupError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{folder} has no fitting training state: {error}") from error
+    for counter in COUNTERS:
+        setattr(agent, counter, facts[counter])
+    agent.last_checkpoint = folder
+    return agent
 
 
 def check_facts(facts: Mapping[str, Any], folder: Path) -> None:

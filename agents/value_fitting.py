@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -16,8 +15,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from agents.action_values import ActionValueAgent, ActionValueConfig, legal_values, taken_values
-from agents.agent import Numbers, Places
-from agents.batching import Batch, minibatches, read
+from agents.batching import Batch, Places, read
+from agents.descent import Numbers, mean_numbers
 from agents.episodes import Episode, total_steps
 
 TargetsOf = Callable[[Tensor, Batch, Places], Tensor]
@@ -51,7 +50,6 @@ class FittedValueAgent(ActionValueAgent):
         episodes: Sequence[Episode],
         targets_of: TargetsOf,
         rng: np.random.Generator,
-        run_dir: Path | None,
     ) -> Numbers:
         """Draw the values of the actions taken towards targets; numbers to log.
 
@@ -59,9 +57,8 @@ class FittedValueAgent(ActionValueAgent):
             episodes: passed over `epochs` times.
             targets_of: targets of some episodes' states, computed anew for every minibatch.
             rng: of the order.
-            run_dir: where a batch that diverges is saved.
         """
-        rate = self._schedule(total_steps(episodes))
+        self._schedule(total_steps(episodes))
         if self.iteration == 0:
             self.begin_at_the_returns(episodes)
 
@@ -74,14 +71,8 @@ class FittedValueAgent(ActionValueAgent):
 
         losses: list[Numbers] = []
         for _ in range(self.config.epochs):
-            for group in minibatches(episodes, self.config.minibatch_tokens, rng):
-                numbers = self._accumulate(episodes, group, loss_of, run_dir)
-                numbers["q/gradient_norm"] = self._step(episodes, group, run_dir)
-                losses.append(numbers)
-        return {
-            **{key: float(np.mean([numbers[key] for numbers in losses])) for key in losses[0]},
-            "q/learning_rate": rate,
-        }
+            losses += self.descent.once(episodes, loss_of, rng)
+        return mean_numbers(losses)
 
 
 def regression(

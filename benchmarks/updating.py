@@ -36,7 +36,7 @@ def update_prefix_by_prefix(agent: PPO, episodes: Sequence[Episode]) -> None:
     batch = make_batch(episodes, agent.contract.n_actions, agent.device)
     targets = make_targets(episodes, advantages, returns, agent.device)
     assert batch.legal_NA is None
-    agent.optimizer.zero_grad(set_to_none=True)
+    agent.descent.optimizer.zero_grad(set_to_none=True)
     order_N = torch.argsort(batch.columns_N, stable=True)
     for chosen_M in torch.split(order_N, CHUNK):
         columns_M = batch.columns_N[chosen_M]
@@ -52,7 +52,7 @@ def update_prefix_by_prefix(agent: PPO, episodes: Sequence[Episode]) -> None:
         loss, _ = ppo_loss(evaluate(agent.model, chunk), chosen, agent.config)
         (loss * (len(chosen_M) / len(order_N))).backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_norm_(agent.model.parameters(), agent.config.max_grad_norm)
-    agent.optimizer.step()
+    agent.descent.optimizer.step()
 
 
 def update_beside_prefixes(answer_tokens: int, updates: int, rounds: int) -> Measurement:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any
 
 import torch
 from transformers import PreTrainedModel
@@ -117,8 +116,3 @@ def assemble(
     if config.gradient_checkpointing:
         recompute_layers(model.backbone)
     return model
-
-
-def tupled(value: Any) -> Any:
-    """A tuple for a list, as JSON has no tuples."""
-    return tuple(value) if isinstance(value, list) else value

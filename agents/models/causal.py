@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from torch import Tensor, nn
-from transformers import PreTrainedModel
 
-from agents.models.backbone import Backbone, SlotCache
+from agents.models.backbone import SlotCache
 from agents.models.key_values import KeyValueSlots
 from agents.models.last_layer import states_of_chosen
+from agents.models.lm_backbone import LMBackbone
 
 
-class CausalBackbone(Backbone):
+class CausalBackbone(LMBackbone):
     """The trunk of a causal language model; a token sees the tokens before it.
 
     Args:
@@ -21,12 +20,6 @@ class CausalBackbone(Backbone):
     """
 
     kind: ClassVar[str] = "causal"
-
-    def __init__(self, lm: PreTrainedModel) -> None:
-        """Take the model."""
-        super().__init__()
-        self.lm = lm
-        self.width = int(lm.get_output_embeddings().weight.shape[1])
 
     @property
     def trunk(self) -> nn.Module:
@@ -58,17 +51,3 @@ class CausalBackbone(Backbone):
     def slots(self, num_slots: int) -> SlotCache:
         """Keys and values of every layer, a row of columns a slot."""
         return KeyValueSlots(self.lm, num_slots)
-
-    def output_embeddings(self) -> nn.Module:
-        """The language-model head."""
-        head: nn.Module = self.lm.get_output_embeddings()
-        return head
-
-    def config_json(self) -> dict[str, Any]:
-        """The model's config."""
-        config: dict[str, Any] = self.lm.config.to_dict()
-        return config
-
-    def save_pretrained(self, folder: Path) -> None:
-        """Write weights and config as transformers does."""
-        self.lm.save_pretrained(folder)

@@ -8,20 +8,20 @@ Shapes: B sequences, T tokens, R slots, D hidden size.
 from __future__ import annotations
 
 import copy
-from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from agents.models.backbone import Backbone, Ints, ends
+from agents.models.backbone import Ints, ends
 from agents.models.cache_passes import Pass
 from agents.models.key_values import KeyValueSlots
+from agents.models.lm_backbone import LMBackbone
 from agents.models.prefix_lm import BeginBothWays, prefix_lm_mask
 
 
-class EncoderBackbone(Backbone):
+class EncoderBackbone(LMBackbone):
     """A masked language model whose prompt looks both ways.
 
     A hidden state is what the model's last linear layer reads, behind the transformation that
@@ -33,12 +33,6 @@ class EncoderBackbone(Backbone):
     """
 
     kind: ClassVar[str] = "encoder"
-
-    def __init__(self, lm: PreTrainedModel) -> None:
-        """Take the model."""
-        super().__init__()
-        self.lm = lm
-        self.width = int(lm.get_output_embeddings().weight.shape[1])
 
     def forward(self, tokens_BT: Tensor, prompts_B: Tensor) -> Tensor:
         """Hidden states of all tokens; see `Backbone`. What is padded behind is not seen."""
@@ -55,20 +49,6 @@ class EncoderBackbone(Backbone):
     def slots(self, num_slots: int) -> EncoderSlots:
         """Keys and values of every layer, a row of columns a slot."""
         return EncoderSlots(self.lm, num_slots)
-
-    def output_embeddings(self) -> nn.Module:
-        """The language-model head's last layer."""
-        head: nn.Module = self.lm.get_output_embeddings()
-        return head
-
-    def config_json(self) -> dict[str, Any]:
-        """The model's config."""
-        config: dict[str, Any] = self.lm.config.to_dict()
-        return config
-
-    def save_pretrained(self, folder: Path) -> None:
-        """Write weights and config as transformers does."""
-        self.lm.save_pretrained(folder)
 
 
 class EncoderSlots(KeyValueSlots):

@@ -10,21 +10,20 @@ decoder, D hidden size.
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from agents.errors import ModelError
-from agents.models.backbone import Backbone
 from agents.models.encoder_decoder_slots import EncoderDecoderSlots
+from agents.models.lm_backbone import LMBackbone
 
 MODEL_TYPES = ("mt5", "t5")
 
 
-class EncoderDecoderBackbone(Backbone):
+class EncoderDecoderBackbone(LMBackbone):
     """Encoder and decoder of a T5-type language model.
 
     The hidden states before the prompt's last token are the encoder's, those from there on the
@@ -41,7 +40,7 @@ class EncoderDecoderBackbone(Backbone):
 
     def __init__(self, lm: PreTrainedModel) -> None:
         """Take the model."""
-        super().__init__()
+        super().__init__(lm)
         config = lm.config
         if config.model_type not in MODEL_TYPES:
             raise ModelError(
@@ -55,9 +54,7 @@ class EncoderDecoderBackbone(Backbone):
                 f"the config of {type(lm).__name__} names neither decoder_start_token_id nor "
                 "pad_token_id: set the token that the decoder begins with"
             )
-        self.lm = lm
         self.start_token = int(start)
-        self.width = int(config.d_model)
         scaled = getattr(config, "scale_decoder_outputs", False)
         self.output_scale = self.width**-0.5 if scaled else 1.0
 
@@ -110,17 +107,3 @@ class EncoderDecoderBackbone(Backbone):
     def slots(self, num_slots: int) -> EncoderDecoderSlots:
         """Keys and values of the prompts for the decoder, and of its own tokens."""
         return EncoderDecoderSlots(self, num_slots)
-
-    def output_embeddings(self) -> nn.Module:
-        """The language-model head."""
-        head: nn.Module = self.lm.get_output_embeddings()
-        return head
-
-    def config_json(self) -> dict[str, Any]:
-        """The model's config."""
-        config: dict[str, Any] = self.lm.config.to_dict()
-        return config
-
-    def save_pretrained(self, folder: Path) -> None:
-        """Write weights and config as transformers does."""
-        self.lm.save_pretrained(folder)

@@ -6,6 +6,7 @@ Shapes: N states, R sequences or slots, P positions, A actions, K heads, D hidde
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -37,16 +38,16 @@ class States(NamedTuple):
 Scores = Callable[[States], Tensor]
 
 
-class ActionHead(nn.Module):
+class ActionHead(nn.Module, ABC):
     """Gives every action a score, (N, A)."""
 
     def forward(self, states: States) -> Tensor:
         """Unnormalised scores of the actions, (N, A)."""
         return self.prepared()(states)
 
+    @abstractmethod
     def prepared(self) -> Scores:
         """The scores as a function that may keep what depends on the weights alone."""
-        raise NotImplementedError
 
 
 def vocabulary(embeddings: nn.Module) -> int:

@@ -30,6 +30,7 @@ from agents.models.causal import CausalBackbone
 from agents.models.encoder import EncoderBackbone, first_position
 from agents.models.encoder_decoder import EncoderDecoderBackbone
 from agents.models.heads import vocabulary
+from agents.models.lm_backbone import LMBackbone
 from agents.models.prefix_lm import PrefixLMBackbone
 from agents.models.presets import PRESETS
 from agents.models.recurrent import RecurrentBackbone
@@ -77,9 +78,8 @@ def load_backbone(
                 model = _from_pretrained(model)
             backbone = _around(model)
         check_positions(backbone, max_tokens)
-        lm = getattr(backbone, "lm", None)
-        if isinstance(lm, PreTrainedModel):
-            _grow_embedding(lm, vocab_size)
+        if isinstance(backbone, LMBackbone):
+            _grow_embedding(backbone.lm, vocab_size)
         check_vocabulary(backbone, vocab_size)
         check_cache(backbone, max_tokens)
         compare_scores(backbone)
@@ -213,9 +213,9 @@ def check_positions(backbone: Backbone, max_tokens: int) -> None:
     Raises:
         ModelError: it cannot.
     """
-    lm = getattr(backbone, "lm", None)
-    if not isinstance(lm, PreTrainedModel):
+    if not isinstance(backbone, LMBackbone):
         return
+    lm = backbone.lm
     config = lm.config
     rope = getattr(config, "rope_parameters", None) or {}
     switches = rope.get("rope_type") == "longrope"  # all frequencies, once a sequence is longer

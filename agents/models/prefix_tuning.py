@@ -61,11 +61,12 @@ class PrefixTunedBackbone(CausalBackbone):
         Raises:
             ModelError: it is no causal one.
         """
-        if not isinstance(backbone, CausalBackbone):
+        if backbone.kind != CausalBackbone.kind:
             raise ModelError(
                 f"prefix-tuning needs a causal language model, and this backbone is of kind "
                 f"{backbone.kind!r}: use another adapter, such as lora"
             )
+        assert isinstance(backbone, CausalBackbone)
         return cls(backbone.lm, tokens)
 
     @torch.no_grad()

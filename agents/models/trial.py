@@ -12,6 +12,7 @@ from agents.errors import ModelError
 from agents.models.backbone import Backbone, Ints
 from agents.models.causal import CausalBackbone
 from agents.models.heads import vocabulary
+from agents.models.lm_backbone import LMBackbone
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ def check_cache(backbone: Backbone, max_tokens: int) -> None:
     if max_tokens <= PROMPT + APPENDED + LONGER:
         return
     backbone.eval()
-    name = type(getattr(backbone, "lm", backbone)).__name__
+    name = type(backbone.lm if isinstance(backbone, LMBackbone) else backbone).__name__
     tokens_T = np.arange(PROMPT + APPENDED + LONGER) % vocabulary(backbone.output_embeddings())
     try:
         whole, cached = _last_state(backbone, tokens_T), _last_cached_state(backbone, tokens_T)

@@ -349,7 +349,9 @@ def test_a_preset_is_remembered_by_its_name() -> None:
 def test_the_optimizer_has_only_what_trains() -> None:
     agent = PPO("OneSkill-v0", PPOConfig(num_envs=2), model=ModelConfig(adapter="lora"))
     held = sum(
-        weight.numel() for group in agent.optimizer.param_groups for weight in group["params"]
+        weight.numel()
+        for group in agent.descent.optimizer.param_groups
+        for weight in group["params"]
     )
     assert held == sum(w.numel() for w in agent.model.parameters() if w.requires_grad)
     assert held < sum(w.numel() for w in agent.model.parameters()) / 2

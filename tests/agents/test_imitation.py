@@ -80,11 +80,11 @@ def test_every_demonstration_is_shown_before_any_again() -> None:
     agent = REINFORCE("OneSkill-v0", QUICK, env_kwargs=TASK)
     env = make_env("OneSkill-v0", 8, AutoresetMode.DISABLED, **TASK)
     imitation = Imitation(play_expert(env, agent.contract, 30, 0), agent.model, False, 1.0)
-    groups = imitation.groups(60, np.random.default_rng(0))
+    shown = imitation.minibatches(60, np.random.default_rng(0))
     for _ in range(2):
         seen: list[int] = []
         while len(seen) < 30:
-            seen += next(groups).tolist()
+            seen += next(shown).places.tolist()
         assert sorted(seen) == list(range(30))
 
 
@@ -101,10 +101,10 @@ def test_the_gradient_is_the_algorithms_plus_the_weighted_cloning_gradient() -> 
     for config in (QUICK, WEIGHTED):
         config = dataclasses.replace(config, minibatch_tokens=100_000)
         agent = REINFORCE("OneSkill-v0", config, env_kwargs=TASK)
-        agent._step = lambda *arguments: 0.0  # type: ignore[method-assign]
+        agent.descent.step = lambda *arguments: 0.0  # type: ignore[method-assign]
         agent.learn(64, progress_bar=False)
         found.append(gradients(agent))
-    agent.optimizer.zero_grad()
+    agent.descent.optimizer.zero_grad()
     assert agent._imitation is not None
     batch = make_batch(agent._imitation.episodes, agent.contract.n_actions, agent.device)
     cloning_loss(agent.model, batch).mean().backward()
@@ -137,7 +137,7 @@ def test_a_value_agent_imitates_by_margins() -> None:
 )
 def test_imitation_is_logged(algorithm: type[LanguageAgent], config: object) -> None:
     agent = algorithm("OneSkill-v0", config, env_kwargs=TASK)
-    numbers = agent.learn(64, progress_bar=False).iterate(None)  # type: ignore[attr-defined]
+    numbers = agent.learn(64, progress_bar=False).iterate()  # type: ignore[attr-defined]
     assert numbers["imitation/loss"] > 0
 
 

@@ -102,7 +102,7 @@ def test_a_run_folder_has_its_logs(tmp_path: Path) -> None:
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert lines[-1]["step"] == agent.num_timesteps
     assert {"rollout/reward", "score/share", "policy/kl", "policy/entropy"} <= lines[0].keys()
-    assert lines[0]["policy/learning_rate"] > lines[-1]["policy/learning_rate"]
+    assert lines[0]["optimizer/learning_rate"] > lines[-1]["optimizer/learning_rate"]
     assert list((tmp_path / "tensorboard").iterdir())
     assert (tmp_path / "checkpoint" / "checkpoint.json").exists()
 

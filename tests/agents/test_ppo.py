@@ -205,7 +205,7 @@ def test_microbatches_add_up_to_the_minibatch(kl_penalty: str) -> None:
             found.append([weight.grad.clone() for weight in agent.model.parameters()])  # type: ignore[union-attr]
             return 0.0
 
-        agent._step = keep  # type: ignore[method-assign]
+        agent.descent.step = keep  # type: ignore[method-assign]
         agent.update(episodes, np.random.default_rng(0))
         groups = list(minibatches(episodes, 200, np.random.default_rng(0)))
         assert len(found) == 2 * len(groups)

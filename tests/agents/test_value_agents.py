@@ -131,7 +131,7 @@ def targets_in_update(
     """The targets that an update computes for some of the episodes from these action values."""
     found: list[Tensor] = []
 
-    def fit(given: Any, targets_of: TargetsOf, rng: Any, run_dir: Any) -> dict[str, float]:
+    def fit(given: Any, targets_of: TargetsOf, rng: Any) -> dict[str, float]:
         batch = make_batch([given[place] for place in order], 6, torch.device("cpu"))
         found.append(
             targets_of(legal_values(values_NA[None], batch.legal_NA), batch, np.array(order))
