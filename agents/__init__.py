@@ -5,6 +5,7 @@ They learn in the environments of textenvs and in any that meets the same contra
 
 from agents.a2c import A2C, A2CConfig
 from agents.agent import LanguageAgent
+from agents.algorithms import load_agent
 from agents.baselines import MajorityAgent, RandomAgent, ReferenceAgent
 from agents.behaviour_cloning import BCConfig, BehaviourCloning
 from agents.dqn import DQN, DQNConfig
@@ -61,6 +62,7 @@ __all__ = [
     "SARSAConfig",
     "TrainingDiverged",
     "evaluate",
+    "load_agent",
     "load_episodes",
     "paired_difference",
     "record",

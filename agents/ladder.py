@@ -24,6 +24,8 @@ MAJORITY_EPISODES = 500
 """Expert episodes that the most frequent action is counted on."""
 CLONED = "cloned"
 """The label of what was learnt from demonstrations alone."""
+START = "start"
+"""The label of another agent that was started from."""
 
 
 class Ladder:
@@ -152,7 +154,7 @@ class Ladder:
     def _report(self, agent: LanguageAgent, label: str, seconds: float) -> None:
         """Print the table; write curve.png and results.json."""
         out, settings = self.settings.out, self.settings
-        ladder = dict.fromkeys(("random", "majority", "heuristic", CLONED, label, "expert"))
+        ladder = dict.fromkeys(("random", "majority", "heuristic", CLONED, START, label, "expert"))
         rows = {name: self.test[name] for name in ladder if name in self.test}
         score_name = rows["expert"].score_name
         episodes = len(rows["expert"].examples)

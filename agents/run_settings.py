@@ -105,7 +105,7 @@ class Settings:
         """All settings, as JSON can hold them."""
         facts = dataclasses.asdict(self)
         del facts["model_options"]["name"]
-        return {**facts, "out": str(self.out)}
+        return {name: str(fact) if isinstance(fact, Path) else fact for name, fact in facts.items()}
 
     def environment_options(self) -> dict[str, Any]:
         """The keyword arguments for `gymnasium.make`.
@@ -136,6 +136,8 @@ class RLSettings(Settings):
     config: RolloutConfig
     total_timesteps: int = 100_000
     """Actions to train on."""
+    start: Path | None = None
+    """A checkpoint to start from, of any algorithm, such as RUN/best; nothing is cloned then."""
     clone_episodes: int = 2000
     """Expert episodes to clone the start from; 0 starts from scratch."""
     clone_epochs: int = 4

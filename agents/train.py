@@ -15,34 +15,12 @@ from dataclasses import dataclass
 import gymnasium
 import tyro
 
-from agents.a2c import A2C
 from agents.agent import LanguageAgent
-from agents.behaviour_cloning import BCConfig, BehaviourCloning
-from agents.dqn import DQN
-from agents.epsilon_greedy import EpsilonGreedy
+from agents.algorithms import ALGORITHMS, RL
+from agents.behaviour_cloning import BCConfig
 from agents.errors import AgentError, TrainingDiverged
-from agents.ppo import PPO
-from agents.q_learning import QLearning
-from agents.reinforce import REINFORCE
-from agents.rollout_agent import RolloutAgent
 from agents.run_settings import RLSettings, Settings
-from agents.sarsa import SARSA
 from agents.training_run import train
-
-RL: dict[str, tuple[type[RolloutAgent], str]] = {
-    "epsilon-greedy": (EpsilonGreedy, "On-policy Monte-Carlo control"),
-    "sarsa": (SARSA, "SARSA, and expected SARSA"),
-    "q-learning": (QLearning, "One-step Q-learning"),
-    "dqn": (DQN, "DQN with a replay of episodes"),
-    "reinforce": (REINFORCE, "REINFORCE with a baseline"),
-    "a2c": (A2C, "Advantage actor-critic"),
-    "ppo": (PPO, "Proximal policy optimisation"),
-}
-"""The algorithms that learn from their own episodes: name -> class, in words."""
-ALGORITHMS: dict[str, type[LanguageAgent]] = {
-    "bc": BehaviourCloning,
-    **{name: algorithm for name, (algorithm, _) in RL.items()},
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +34,8 @@ class TrainBC(Settings):
 
 def rl_settings(name: str) -> type[RLSettings]:
     """The settings of a run of an algorithm of `RL`."""
-    algorithm, words = RL[name]
+    algorithm = RL[name]
+    words = str(algorithm.__doc__).partition(";")[0]
     config = (
         "config",
         algorithm.config_type,
@@ -66,7 +45,7 @@ def rl_settings(name: str) -> type[RLSettings]:
         f"Train{algorithm.__name__}",
         [config],
         bases=(RLSettings,),
-        namespace={"__doc__": f"{words}, from a start that was cloned from the expert."},
+        namespace={"__doc__": words},
         frozen=True,
         kw_only=True,
     )

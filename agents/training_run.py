@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from agents.agent import LanguageAgent
+from agents.algorithms import load_agent
 from agents.behaviour_cloning import BCConfig, BehaviourCloning
 from agents.checkpoint import CHECKPOINT, INDEX
-from agents.ladder import CLONED, Ladder
+from agents.ladder import CLONED, START, Ladder
 from agents.models.building import choose_device
 from agents.models.model import AgentModel
 from agents.models.model_config import ModelConfig
@@ -39,10 +40,10 @@ def train(algorithm: type[LanguageAgent], settings: Settings) -> None:
         begin(settings)
     processes.wait()
     began = time.perf_counter()
-    start = cloned_start(settings)
+    start = start_of(settings)
     seconds = time.perf_counter() - began
     if ladder is not None and start is not None:
-        ladder.score_both(CLONED, start)
+        ladder.score_both(CLONED if isinstance(start, BehaviourCloning) else START, start)
 
     resumed = settings.resume and is_checkpoint(settings.out)
     if resumed:
@@ -71,10 +72,17 @@ def train(algorithm: type[LanguageAgent], settings: Settings) -> None:
         ladder.finish(agent, seconds + time.perf_counter() - began)
 
 
-def cloned_start(settings: Settings) -> BehaviourCloning | None:
-    """An agent that imitates the expert, to start from; None for a start from scratch."""
-    if not isinstance(settings, RLSettings) or not settings.clone_episodes:
+def start_of(settings: Settings) -> LanguageAgent | None:
+    """The agent to start from: a given one, or a clone of the expert; None for from scratch."""
+    if not isinstance(settings, RLSettings):
         return None
+    if settings.start is not None:
+        return load_agent(settings.start, device=settings.device)
+    return cloned_start(settings) if settings.clone_episodes else None
+
+
+def cloned_start(settings: RLSettings) -> BehaviourCloning:
+    """An agent that imitates the expert; where an interrupted run left off if it is resumed."""
     folder = settings.out / CLONE
     if settings.resume and is_checkpoint(folder):
         start = BehaviourCloning.load(folder / CHECKPOINT, device=settings.device)

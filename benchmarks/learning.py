@@ -1,8 +1,8 @@
 """How well the agents learn: every algorithm in every environment, over seeds, on the test split.
 
-Each cell is a run of `python -m agents.train` in a process and a folder of its own. A cell that is
-finished is not run again; a cell that fails leaves its log, is shown as failed, and makes the exit
-status 1.
+Each cell is a run of `python -m agents.train` in a process and a folder of its own. All algorithms
+of a seed start from one clone of the expert, a cell too. A cell that is finished is not run again;
+a cell that fails leaves its log, is shown as failed, and makes the exit status 1.
 
 python -m benchmarks.learning --only TextNER-v0/ppo --seeds 3
 """
@@ -22,7 +22,7 @@ from typing import Any
 
 import tyro
 
-from benchmarks.learning_table import table_of
+from benchmarks.learning_table import CLONE, table_of
 from benchmarks.recipes import RECIPES
 
 RESULTS, LOG, COMMAND = "results.json", "train.log", "command.json"
@@ -41,7 +41,7 @@ class Settings:
     jobs: int = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
     """Cells at a time, each on one core."""
     options: str = ""
-    """More options for every cell, such as "--total-timesteps 2000" for a trial."""
+    """More options for every algorithm, such as "--total-timesteps 2000" for a trial."""
     show: bool = False
     """Run nothing: show the table of what is finished."""
 
@@ -60,9 +60,12 @@ class Cell:
     def arguments(self) -> list[str]:
         """Of `python`."""
         recipe = RECIPES[self.env]
-        chosen = f"{recipe.shared} {recipe.algorithms[self.algorithm]} {self.options}"
         fixed = f"-m agents.train {self.algorithm} --env {self.env} --seed {self.seed}"
-        return [*shlex.split(f"{fixed} {chosen}"), "--out", str(self.folder)]
+        if self.algorithm == CLONE:
+            return [*shlex.split(f"{fixed} {recipe.clone}"), "--out", str(self.folder)]
+        chosen = f"{recipe.shared} {recipe.algorithms[self.algorithm]} {self.options}"
+        start = self.folder.parents[1] / CLONE / str(self.seed) / "best"
+        return [*shlex.split(f"{fixed} {chosen}"), "--start", str(start), "--out", str(self.folder)]
 
     @property
     def finished(self) -> bool:
@@ -96,7 +99,7 @@ class Cell:
 
 
 def cells(settings: Settings) -> Iterator[Cell]:
-    """The cells that were asked for, one seed of all before the next.
+    """The cells that were asked for, the clones first, then one seed of all before the next.
 
     Raises:
         ValueError: a name in `only` is no environment or algorithm of the recipes.
@@ -107,10 +110,15 @@ def cells(settings: Settings) -> Iterator[Cell]:
     for wanted in settings.only:
         if wanted not in RECIPES and wanted not in names:
             raise ValueError(f"no cell {wanted!r}; there are {', '.join([*RECIPES, *names])}")
-    for seed in range(settings.seeds):
-        for name in names:
-            env, algorithm = name.split("/")
-            if not settings.only or env in settings.only or name in settings.only:
+    chosen = [
+        tuple(name.split("/"))
+        for name in names
+        if not settings.only or name in settings.only or name.split("/")[0] in settings.only
+    ]
+    clones = [(env, CLONE) for env in dict.fromkeys(env for env, _ in chosen)]
+    for some in (clones, chosen):
+        for seed in range(settings.seeds):
+            for env, algorithm in some:
                 folder = settings.out / env / algorithm / str(seed)
                 yield Cell(env, algorithm, seed, folder, settings.options)
 
@@ -131,7 +139,9 @@ def run(settings: Settings) -> int:
     """Train what is not finished and print the table; the exit status."""
     wanted = list(cells(settings))
     todo = [] if settings.show else [cell for cell in wanted if not cell.finished]
-    failed = train_all(todo, settings.jobs)
+    clones = [cell for cell in todo if cell.algorithm == CLONE]
+    failed = train_all(clones, settings.jobs)
+    failed += train_all([cell for cell in todo if cell not in clones], settings.jobs)
     done = [cell for cell in wanted if cell.finished and cell not in failed]
     print(table_of([(cell.env, cell.algorithm, cell.results()) for cell in done]))
     for cell in failed:

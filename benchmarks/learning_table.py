@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 from scipy.stats import t as student
 
-from benchmarks.recipes import RECIPES
-
+CLONE = "bc"
+"""The algorithm that all others start from."""
 LADDER = ("random", "majority", "heuristic", "cloned", "expert")
 """What stands beside the algorithms, as `agents.train` names it."""
 
@@ -66,16 +66,15 @@ def _section(env: str, runs: Sequence[tuple[str, dict[str, Any]]]) -> str:
             if label in facts["scores"]
         }
         if by_seed:
-            rows.append((label, spread(list(by_seed.values())), "", ""))
-    for algorithm in dict.fromkeys(algorithm for algorithm, _ in runs):
+            clones = [facts for name, facts in runs if (name, label) == (CLONE, "cloned")]
+            rows.append((label, spread(list(by_seed.values())), *_cost(clones)))
+    for algorithm in dict.fromkeys(name for name, _ in runs if name != CLONE):
         own = [facts for name, facts in runs if name == algorithm]
         scores = spread([facts["scores"][facts["algorithm"]][score_name]["value"] for facts in own])
-        minutes = mean(facts["training_seconds"] for facts in own) / 60
-        steps = f"{mean(facts['timesteps'] for facts in own):,.0f}"
-        rows.insert(len(rows) - 1, (own[0]["algorithm"], scores, steps, f"{minutes:.1f}"))
+        rows.insert(len(rows) - 1, (own[0]["algorithm"], scores, *_cost(own)))
     seeds = max(scores.seeds for _, scores, _, _ in rows)
     lines = [
-        f"**{env}**, {score_name} on the test split, {seeds} seeds, start: {RECIPES[env].start}",
+        f"**{env}**, {score_name} on the test split, {seeds} seeds; all start from `cloned`",
         "",
         f"| agent | {score_name} [95 %] | actions | minutes |",
         "|---|---|---|---|",
@@ -85,3 +84,11 @@ def _section(env: str, runs: Sequence[tuple[str, dict[str, Any]]]) -> str:
         ),
     ]
     return "\n".join(lines)
+
+
+def _cost(runs: Sequence[dict[str, Any]]) -> tuple[str, str]:
+    """The actions and the minutes of runs, on average, as text."""
+    if not runs:
+        return "", ""
+    minutes = mean(facts["training_seconds"] for facts in runs) / 60
+    return f"{mean(facts['timesteps'] for facts in runs):,.0f}", f"{minutes:.1f}"

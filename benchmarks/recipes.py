@@ -14,20 +14,20 @@ class Recipe:
     """How the agents of one environment are trained.
 
     Attributes:
-        start: What their start is, in words for a table.
+        clone: Options of `bc`, whose best checkpoint all algorithms start from.
         shared: Options of all algorithms.
         algorithms: Algorithm -> the options that it adds.
     """
 
-    start: str
+    clone: str
     shared: str
     algorithms: dict[str, str] = field(default_factory=dict)
 
 
 RECIPES: dict[str, Recipe] = {
     "TextNER-v0": Recipe(
-        start="a clone of 300 expert episodes",
-        shared="--clone-episodes 300 --clone-epochs 16 --validate-every 20",
+        clone="--episodes 300 --epochs 16 --validate-every 4",
+        shared="--validate-every 20",
         algorithms={
             "epsilon-greedy": "--total-timesteps 300000",
             "dqn": "--total-timesteps 150000 --reward dense --gamma 0.8",

@@ -12,7 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from agents import PPO, AgentError, BCConfig, BehaviourCloning, PPOConfig
 from agents.checkpoint import INDEX, load_checkpoint, save_checkpoint
-from agents.errors import ModelError
+from agents.errors import CheckpointError, ModelError
 from agents.ladder import Ladder
 from agents.run_settings import RLSettings, Settings, begin
 from agents.train import RL, TrainBC, algorithm_of, main, rl_settings
@@ -58,6 +58,29 @@ def test_ppo_reports_the_ladder(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert len(steps) >= 4
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / "checkpoint" / "checkpoint.json").exists()
+
+
+def test_a_run_starts_from_another_runs_agent(tmp_path: Path) -> None:
+    clone = TrainBC(
+        env="OneSkill-v0",
+        env_kwargs=OPTIONS,
+        out=tmp_path / "bc",
+        config=BCConfig(episodes=20, epochs=1, num_envs=4),
+    )
+    train(BehaviourCloning, clone)
+    first = ppo_run(tmp_path / "first", start=tmp_path / "bc" / "best")
+    train_ppo(first)
+    assert not (tmp_path / "first" / "clone").exists()
+    train_ppo(ppo_run(tmp_path / "second", start=tmp_path / "first" / "checkpoint"))
+    scores = {
+        run: json.loads((tmp_path / run / "results.json").read_text())["scores"]
+        for run in ("bc", "first", "second")
+    }
+    assert scores["first"]["cloned"] == scores["bc"]["cloned"]
+    assert "start" in scores["second"]
+    train_ppo(dataclasses.replace(first, resume=True))
+    with pytest.raises(CheckpointError, match="no checkpoint in"):
+        train_ppo(ppo_run(tmp_path / "third", start=tmp_path / "missing"))
 
 
 def test_an_interrupted_run_resumes_to_the_same_scores(
@@ -200,7 +223,7 @@ def test_every_algorithm_has_its_command(
     monkeypatch.setattr("sys.argv", [*arguments.split(), "--env-kwargs", OPTIONS])
     main()
     results = json.loads((tmp_path / "results.json").read_text())
-    algorithm, _ = RL[name]
+    algorithm = RL[name]
     assert results["algorithm"] == algorithm.__name__
     assert algorithm.__name__ in results["scores"]
     assert algorithm_of(rl_settings(name)()) is algorithm
