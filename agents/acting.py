@@ -100,7 +100,18 @@ class Actor:
         """
         legal = legal_tensor(legal_SA, self.model.device)
         states = self.cache.states(observations_SL, lengths_S, upcoming)
-        return self.rule(states, legal, generator)
+        return self.choose(states, legal, generator, prefixes=(observations_SL, lengths_S))
+
+    def choose(
+        self,
+        states: States,
+        legal_SA: Tensor | None,
+        generator: torch.Generator | None,
+        prefixes: tuple[Observations, Ints],
+    ) -> Decision:
+        """What the rule chooses in states of these prefixes; see `act`."""
+        del prefixes
+        return self.rule(states, legal_SA, generator)
 
     @torch.inference_mode()
     def decide(

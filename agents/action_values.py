@@ -13,17 +13,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.acting import ActionRule, Actor, Observations, legal_tensor
+from agents.acting import ActionRule, Actor, Observations
 from agents.advantages import by_episode, side_by_side, steps_of
 from agents.batching import Batch, make_batch, microbatches, read
-from agents.environment import Contract, Ints, Mask
+from agents.environment import Contract, Ints
 from agents.episodes import Episode
 from agents.errors import AgentError
 from agents.exploration import ExplorationConfig, Strategy, VisitCounts, prefix_keys
 from agents.models.distribution import invert, take
 from agents.models.heads import States
 from agents.models.model import AgentModel, Decision, Heads
-from agents.models.prefix_cache import Upcoming
 from agents.returns import n_step_returns
 from agents.rollout import Collector
 from agents.rollout_agent import RolloutAgent
@@ -133,21 +132,17 @@ class CountingActor(Actor):
         self.counting_rule = rule
         self.visits = visits
 
-    @torch.inference_mode()
-    def act(
+    def choose(
         self,
-        observations_SL: Observations,
-        lengths_S: Ints,
-        legal_SA: Mask | None,
+        states: States,
+        legal_SA: Tensor | None,
         generator: torch.Generator | None,
-        upcoming: Upcoming | None = None,
+        prefixes: tuple[Observations, Ints],
     ) -> Decision:
-        """Choose an action in every slot and count it; see `Actor.act`."""
-        legal = legal_tensor(legal_SA, self.model.device)
-        keys_S = prefix_keys(observations_SL, lengths_S)
+        """Choose an action in every slot and count it; see `Actor.choose`."""
+        keys_S = prefix_keys(*prefixes)
         visits_SA = self.visits.of(keys_S, len(self.model.action_tokens)).to(self.model.device)
-        states = self.cache.states(observations_SL, lengths_S, upcoming)
-        decision = self.counting_rule(states, legal, generator, visits_SA)
+        decision = self.counting_rule(states, legal_SA, generator, visits_SA)
         self.visits.add(keys_S, decision.actions.tolist())
         return decision
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from gymnasium.vector import AutoresetMode
+from gymnasium.vector import AutoresetMode, VectorEnv
 
 from agents.agent import LanguageAgent
 from agents.baselines import MajorityAgent, RandomAgent, ReferenceAgent
 from agents.behaviour_cloning import BehaviourCloning
 from agents.early_stopping import EarlyStopping
 from agents.environment import Contract, make_env, proposes
+from agents.errors import AgentError
 from agents.evaluation import Interval, Predictor, Result, evaluate
 from agents.imitation import demonstrations
 from agents.report import Point, save_curve, save_results, table
@@ -43,8 +44,7 @@ class Ladder:
         self.settings = settings
         self.options = settings.environment_options()
         self._kept = [
-            make_env(settings.env_id, 1, AutoresetMode.DISABLED, **split, **self.options)
-            for split in ({}, {"split": "validation"}, {"split": "test"})
+            self._made(split) for split in ({}, {"split": "validation"}, {"split": "test"})
         ]
         self.test: dict[str, Result] = {}
         self.validation: dict[str, Result] = {}
@@ -52,6 +52,22 @@ class Ladder:
         self.stopping = EarlyStopping(
             settings.out, every=settings.validate_every, patience=settings.patience
         )
+
+    def _made(self, split: dict[str, str]) -> VectorEnv[Any, Any, Any]:
+        """An environment of a split.
+
+        Raises:
+            AgentError: it does not take the options, or has no splits.
+        """
+        env_id, options = self.settings.env_id, split | self.options
+        try:
+            return make_env(env_id, 1, AutoresetMode.DISABLED, **options)
+        except TypeError as error:
+            raise AgentError(
+                f"cannot make {env_id} with the options {options}: {error}. A run needs an "
+                "environment that takes `split`: it trains on its default, chooses the best "
+                "checkpoint on 'validation' and reports on 'test'"
+            ) from error
 
     def validate(self, agent: Predictor) -> Result:
         """Score on the validation split."""

@@ -78,16 +78,18 @@ def n_step_returns(
         gamma: discount.
         n: at least 1; None for all steps to the end (Monte Carlo), whatever the values.
     """
+    if n is None:
+        nothing_ET = np.zeros_like(rewards_ET)
+        return generalised_advantages(rewards_ET, nothing_ET, lengths_E, bootstrap_E, gamma, 1.0)
     inside_ET = step_mask(lengths_E, rewards_ET.shape[1])
     steps = rewards_ET.shape[1]
-    ahead = steps if n is None else min(n, steps)
     # What follows the steps taken: V of the states n later, and the bootstrap at an episode's end.
     following_ET = np.zeros((len(rewards_ET), steps + 1))
     following_ET[:, :-1] = np.where(inside_ET, values_ET, 0.0)
     following_ET[np.arange(len(lengths_E)), lengths_E] = bootstrap_E
     rest_ET = following_ET[:, 1:]
     returns_ET = np.zeros_like(rewards_ET)
-    for _ in range(ahead):
+    for _ in range(min(n, steps)):
         returns_ET = np.where(inside_ET, rewards_ET + gamma * rest_ET, 0.0)
         # One step more: what follows step t is the return of step t + 1, or the episode's end.
         rest_ET = np.concatenate([returns_ET[:, 1:], np.zeros((len(rewards_ET), 1))], axis=1)

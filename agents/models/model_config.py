@@ -37,7 +37,8 @@ class ModelConfig:
     """Virtual tokens of prefix-tuning."""
     frozen_layers: int | Literal["all"] = 0
     """How many of the lowest layers keep their weights; any of them, and the embeddings do so too
-    (and the language-model head where it is tied to them). With "all" only the heads train."""
+    (and the language-model head where it is tied to them). With "all" only the heads train (and the
+    embeddings where the language-model head is tied to them)."""
     precision: Precision = "float32"
     """Of the backbone's forward passes, in acting and in training alike: bfloat16 computes under
     autocast. Weights, optimizer and heads stay in float32."""

@@ -6,6 +6,7 @@ import dataclasses
 import json
 from pathlib import Path
 
+import gymnasium
 import one_skill  # noqa: F401  registers its id
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -58,6 +59,15 @@ def test_ppo_reports_the_ladder(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert len(steps) >= 4
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / "checkpoint" / "checkpoint.json").exists()
+
+
+def test_an_environment_without_splits_is_refused(tmp_path: Path) -> None:
+    gymnasium.register("NoSplit-v0", entry_point=lambda: gymnasium.make("OneSkill-v0"))
+    try:
+        with pytest.raises(AgentError, match="needs an environment that takes `split`"):
+            Ladder(ppo_run(tmp_path, env="NoSplit-v0", env_kwargs="{}"))
+    finally:
+        del gymnasium.registry["NoSplit-v0"]
 
 
 def test_a_run_starts_from_another_runs_agent(tmp_path: Path) -> None:
