@@ -29,8 +29,8 @@ from agents.advantages import (
 from agents.batching import Batch, Places, evaluate
 from agents.descent import Numbers, mean_numbers
 from agents.episodes import Episode, total_steps
+from agents.policy_gradient import PolicyGradientAgent
 from agents.returns import Floats, generalised_advantages, n_step_returns, normalised
-from agents.rollout_agent import RolloutAgent
 from agents.settings import PolicyConfig
 
 
@@ -61,7 +61,7 @@ class A2CConfig(PolicyConfig):
             self.expect_at_least_one("n_step")
 
 
-class A2C(RolloutAgent):
+class A2C(PolicyGradientAgent):
     """Advantage actor-critic; see the module and `LanguageAgent` for the arguments."""
 
     config: A2CConfig

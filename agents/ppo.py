@@ -30,9 +30,9 @@ from agents.batching import Batch, Evaluation, Places, evaluate, evaluate_with_p
 from agents.descent import Minibatch, Numbers, mean_numbers
 from agents.episodes import Episode, total_steps
 from agents.errors import AgentError
+from agents.policy_gradient import PolicyGradientAgent
 from agents.reference import ReferencePolicy, adapted_coefficient, kl_divergence
 from agents.returns import Floats, generalised_advantages, normalised
-from agents.rollout_agent import RolloutAgent
 from agents.schedules import Schedule, scheduled
 from agents.settings import PolicyConfig
 
@@ -94,7 +94,7 @@ class Targets(NamedTuple):
     returns: Tensor
 
 
-class PPO(RolloutAgent):
+class PPO(PolicyGradientAgent):
     """Proximal policy optimisation; see the module and `LanguageAgent` for the arguments."""
 
     config: PPOConfig

@@ -33,8 +33,8 @@ from agents.advantages import (
 from agents.batching import Batch, Places, evaluate
 from agents.descent import Numbers, mean_numbers
 from agents.episodes import Episode, total_steps
+from agents.policy_gradient import PolicyGradientAgent
 from agents.returns import Floats, n_step_returns, normalised
-from agents.rollout_agent import RolloutAgent
 from agents.settings import PolicyConfig
 
 Baseline = Literal["value", "mean", "none"]
@@ -59,11 +59,15 @@ class REINFORCEConfig(PolicyConfig):
     """Scale the returns less the baseline, over an update, to mean 0 and deviation 1."""
 
 
-class REINFORCE(RolloutAgent):
+class REINFORCE(PolicyGradientAgent):
     """REINFORCE; see the module and `LanguageAgent` for the arguments."""
 
     config: REINFORCEConfig
     config_type: ClassVar[type[REINFORCEConfig]] = REINFORCEConfig
+
+    def prepared(self, episodes: Sequence[Episode]) -> Sequence[Episode]:
+        """Shift new values, if they are the baseline; see `PolicyGradientAgent.prepared`."""
+        return super().prepared(episodes) if self.config.baseline == "value" else episodes
 
     def update(self, episodes: Sequence[Episode], rng: np.random.Generator) -> Numbers:
         """Follow the policy gradient of some episodes once; numbers to log."""

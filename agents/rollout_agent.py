@@ -71,11 +71,15 @@ class RolloutAgent(LanguageAgent):
                 self._imitation = self._new_imitation()
             shown = self._imitation.minibatches(self.config.minibatch_tokens, rng.spawn(1)[0])
             self.descent.beside = shown.__next__
-        numbers = self.update(episodes, rng)
+        numbers = self.update(self.prepared(episodes), rng)
         steps = total_steps(episodes)
         self.num_timesteps += steps
         rate = steps / (acted - began)
         return self._rollout_numbers(episodes) | numbers | {"time/act_steps_per_s": rate}
+
+    def prepared(self, episodes: Sequence[Episode]) -> Sequence[Episode]:
+        """The episodes just played as `update` is to see them."""
+        return episodes
 
     def _new_imitation(self) -> Imitation:
         """The demonstrations and how they are imitated, as the config says."""

@@ -174,6 +174,13 @@ class ValueHead(nn.Sequential):
         for parameter in self[-1].parameters():
             nn.init.zeros_(parameter)
 
+    @torch.no_grad()
+    def shift(self, by: float) -> None:
+        """Add a constant to all values."""
+        last = self[2]
+        assert isinstance(last, nn.Linear)
+        last.bias.add_(by)
+
     def forward(self, hidden_ND: Tensor) -> Tensor:
         """Values in float32, (N,)."""
         # Not called as modules: acting does this at every step.
