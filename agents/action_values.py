@@ -15,7 +15,7 @@ from torch import Tensor
 
 from agents.acting import ActionRule, Actor, Observations
 from agents.advantages import by_episode, side_by_side, steps_of
-from agents.batching import Batch, make_batch, microbatches, read
+from agents.batching import Batch, Places, make_batch, microbatches, read
 from agents.environment import Contract, Ints
 from agents.episodes import Episode
 from agents.errors import AgentError
@@ -147,6 +147,10 @@ class CountingActor(Actor):
         return decision
 
 
+NARROWEST = 0.1
+"""New action values are brought together by no more than this factor."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ActionValueConfig(ExplorationConfig):
     """Settings of the algorithms that learn action values."""
@@ -220,22 +224,50 @@ class ActionValueAgent(RolloutAgent):
 
     @torch.inference_mode()
     def begin_at_the_returns(self, episodes: Sequence[Episode]) -> None:
-        """Shift new action values so that they are right on average.
+        """Scale and shift new action values so that they are right on average.
 
-        Their ranking, which may be a clone's, is then not upset by errors that all values share.
+        A clone's scores lie as far apart as its likelihoods do, which has nothing to do with
+        returns. Where exploration took enough actions that are not the best ones, the values of
+        both come to differ by no more than the returns do. Neither changes the actions' ranking,
+        and it is not upset by errors that all values share.
         """
+        q_head = self.model.q_head
+        assert q_head is not None
         steps = steps_of(episodes)
         returns_ET = n_step_returns(*steps, gamma=self.config.gamma, n=None)
         returns = by_episode(returns_ET, steps.lengths_E)
-        errors: list[Tensor] = []
         tokens = self.config.microbatch_tokens or self.config.minibatch_tokens
-        for places in microbatches(episodes, tokens):
-            batch = make_batch(
-                [episodes[place] for place in places], self.contract.n_actions, self.device
-            )
-            values_KNA = self.model.q_values(read(self.model, batch), batch.legal_NA)
-            taken_KN = taken_values(values_KNA, batch.actions_N)
-            errors.append(side_by_side(returns, places, self.device) - taken_KN)
-        assert self.model.q_head is not None
-        self.model.q_head.shift(torch.cat(errors, dim=1).mean(dim=1))
+        groups = microbatches(episodes, tokens)
+        returns_N = side_by_side(returns, np.concatenate(groups), self.device)
+        values_KN, best_N = self._values_of(episodes, groups)
+        gap, wide = _gap(returns_N, best_N), _gap(values_KN.mean(dim=0), best_N)
+        others = int((~best_N).sum())
+        if others and wide > gap > 2 * float(returns_N.std()) / others**0.5:  # no accident
+            q_head.narrow(max(gap / wide, NARROWEST))
+            values_KN, _ = self._values_of(episodes, groups)
+        q_head.shift((returns_N - values_KN).mean(dim=1))
         self.model.note_change()
+
+    def _values_of(
+        self, episodes: Sequence[Episode], groups: Sequence[Places]
+    ) -> tuple[Tensor, Tensor]:
+        """The values of the actions taken (K, N), and which of them are the best ones (N,).
+
+        Args:
+            episodes: all.
+            groups: places of some of them at a time.
+        """
+        values: list[Tensor] = []
+        best: list[Tensor] = []
+        for places in groups:
+            chosen = [episodes[place] for place in places]
+            batch = make_batch(chosen, self.contract.n_actions, self.device)
+            values_KNA = self.model.q_values(read(self.model, batch), batch.legal_NA)
+            values.append(taken_values(values_KNA, batch.actions_N))
+            best.append(legal_values(values_KNA, batch.legal_NA).argmax(dim=1) == batch.actions_N)
+        return torch.cat(values, dim=1), torch.cat(best)
+
+
+def _gap(values_N: Tensor, best_N: Tensor) -> float:
+    """By how much some values are higher, on average, where the best action was taken."""
+    return float(values_N[best_N].mean() - values_N[~best_N].mean())

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 SCALE_OF_Q = 0.1
-"""Action values begin as the policy's scores times this: rewards are in [0, 1], scores in nats."""
+"""New action values are the policy's scores times this: rewards are in [0, 1], scores in nats."""
 
 
 class States(NamedTuple):
@@ -94,23 +94,18 @@ class LMHead(ActionHead):
 
 
 class LinearHead(ActionHead):
-    """A row of weights and a bias an action, and a fixed scale.
+    """A row of weights and a bias an action."""
 
-    The scale is no part of the weights: Adam's steps are as large for small weights as for large
-    ones, so that small copies of a policy's weights would be forgotten at once.
-    """
-
-    def __init__(self, weight_AD: Tensor, bias_A: Tensor | None, scale: float = 1.0) -> None:
+    def __init__(self, weight_AD: Tensor, bias_A: Tensor | None) -> None:
         """Begin with copies of these."""
         super().__init__()
-        self.scale = scale
         self.weight = nn.Parameter(weight_AD.detach().clone())
         bias = weight_AD.new_zeros(len(weight_AD)) if bias_A is None else bias_A.detach().clone()
         self.bias = nn.Parameter(bias)
 
     def prepared(self) -> Scores:
         """A linear map."""
-        return lambda states: self.scale * F.linear(states.hidden_ND, self.weight, self.bias)
+        return lambda states: F.linear(states.hidden_ND, self.weight, self.bias)
 
 
 class PointerHead(ActionHead):
@@ -124,12 +119,11 @@ class PointerHead(ActionHead):
     Args:
         width: D.
         action_positions_A: the position of each action, -1 for none.
-        scale: of the scores.
     """
 
     action_positions: Tensor
 
-    def __init__(self, width: int, action_positions_A: Tensor, scale: float = 1.0) -> None:
+    def __init__(self, width: int, action_positions_A: Tensor) -> None:
         """Draw weights; queries begin equal to keys, so that like finds like."""
         super().__init__()
         self.query = nn.Linear(width, width)
@@ -137,12 +131,11 @@ class PointerHead(ActionHead):
         nn.init.orthogonal_(self.key.weight)
         self.query.load_state_dict(self.key.state_dict())
         self.nothing = nn.Parameter(torch.zeros(width))
-        self.scale = scale
         self.register_buffer("action_positions", action_positions_A, persistent=False)
 
-    def scaled_copy(self, scale: float) -> PointerHead:
-        """A head of its own that begins with this one's scores times `scale`."""
-        copy = PointerHead(self.nothing.shape[0], self.action_positions, self.scale * scale)
+    def copy(self) -> PointerHead:
+        """A head of its own that begins with this one's weights."""
+        copy = PointerHead(self.nothing.shape[0], self.action_positions)
         copy.load_state_dict(self.state_dict())
         return copy
 
@@ -162,7 +155,7 @@ class PointerHead(ActionHead):
             keys_RAD = keys_RAD[states.rows_N]
         query_ND1 = self.query(states.hidden_ND).unsqueeze(-1)
         scores_NA = torch.matmul(keys_RAD, query_ND1).squeeze(-1)
-        return scores_NA * (self.scale / math.sqrt(query_ND1.shape[1]))
+        return scores_NA / math.sqrt(query_ND1.shape[1])
 
 
 class ValueHead(nn.Sequential):
@@ -197,11 +190,16 @@ class QHead(nn.Module):
     Plain: Q(s, a) is an action head's score. Dueling (Wang et al. 2016, equation 9): Q(s, a) =
     V(s) + A(s, a) - mean over legal a' of A(s, a'). To either a constant of its own is added.
 
+    Scores are scaled by what is no weight: Adam's steps are as large for small weights as for large
+    ones, so that small copies of a policy's weights would be forgotten at once.
+
     Args:
         scorers: an action head for each of the K heads.
         width: D.
         dueling: whether a value is split off.
     """
+
+    scale: Tensor
 
     def __init__(self, scorers: Sequence[ActionHead], width: int, dueling: bool) -> None:
         """Put the heads together."""
@@ -209,15 +207,21 @@ class QHead(nn.Module):
         self.scorers = nn.ModuleList(scorers)
         self.values = nn.ModuleList(ValueHead(width) for _ in scorers) if dueling else None
         self.offsets = nn.Parameter(torch.zeros(len(scorers)))
+        self.register_buffer("scale", torch.tensor(SCALE_OF_Q))
 
     @torch.no_grad()
     def shift(self, by_K: Tensor) -> None:
         """Add a constant to all values of each head."""
         self.offsets.add_(by_K)
 
+    @torch.no_grad()
+    def narrow(self, by: float) -> None:
+        """Bring the values of a state's actions closer together, by a factor."""
+        self.scale.mul_(by)
+
     def forward(self, states: States, legal_NA: Tensor | None) -> Tensor:
         """Action values in float32, (K, N, A); those of illegal actions have no meaning."""
-        scores_KNA = torch.stack([scorer(states).float() for scorer in self.scorers])
+        scores_KNA = self.scale * torch.stack([scorer(states).float() for scorer in self.scorers])
         offsets_K11 = self.offsets[:, None, None]
         if self.values is None:
             return offsets_K11 + scores_KNA

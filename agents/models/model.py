@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from agents.errors import ModelError
 from agents.models.backbone import Backbone
 from agents.models.heads import (
-    SCALE_OF_Q,
     ActionHead,
     LinearHead,
     LMHead,
@@ -126,10 +125,10 @@ class AgentModel(nn.Module):
 
     def _q_scorer(self) -> ActionHead:
         if isinstance(self.policy, PointerHead):
-            return self.policy.scaled_copy(SCALE_OF_Q)
+            return self.policy.copy()
         assert isinstance(self.policy, LMHead)
         weight, bias = self.policy.rows()
-        return LinearHead(weight, bias, SCALE_OF_Q)
+        return LinearHead(weight, bias)
 
     @property
     def weights_version(self) -> int:

@@ -237,6 +237,40 @@ def test_action_values_begin_right_on_average() -> None:
             assert mean == pytest.approx(np.mean(returns), abs=1e-5)
 
 
+def test_action_values_begin_as_far_apart_as_the_returns() -> None:
+    """Of a clone whose scores are much too sure; their order stays."""
+    clone = BehaviourCloning("OneSkill-v0", BCConfig(epochs=6), env_kwargs=TASK)
+    clone.learn(progress_bar=False)
+    config = QLearningConfig(epsilon_start=0.5, epsilon_end=0.5, num_envs=8)
+    agent = QLearning("OneSkill-v0", config, clone.model, env_kwargs=TASK)
+    assert agent.model.q_head is not None
+    with torch.no_grad():
+        agent.model.q_head.scale.fill_(2.0)
+    collector = agent.new_collector()
+    collector.restart(0)
+    played = collector.collect(2000, torch.Generator().manual_seed(0))
+    batch = make_batch(played, 6, agent.device)
+    states = read(agent.model, batch)
+    best_N = legal_values(agent.model.logits(states)[None], batch.legal_NA).argmax(dim=-1)
+    best_N = best_N == batch.actions_N
+    returns_N = torch.tensor([e.episode_return for e in played for _ in range(e.steps)])
+    gap = float(returns_N[best_N].mean() - returns_N[~best_N].mean())
+    assert gap > 2 * float(returns_N.std()) / int((~best_N).sum()) ** 0.5
+
+    @torch.inference_mode()
+    def gap_of_values() -> float:
+        values_N = taken_values(
+            agent.model.q_values(read(agent.model, batch), batch.legal_NA), batch.actions_N
+        )[0]
+        return float(values_N[best_N].mean() - values_N[~best_N].mean())
+
+    before = gap_of_values()
+    agent.begin_at_the_returns(played)
+    assert gap_of_values() == pytest.approx(max(gap, 0.1 * before), rel=1e-3)
+    values_KNA = agent.model.q_values(read(agent.model, batch), batch.legal_NA)
+    assert torch.equal(values_KNA[0].argmax(dim=-1), agent.model.logits(states).argmax(dim=-1))
+
+
 @every_agent
 def test_same_seed_same_bytes(algorithm: type[FittedValueAgent], config: FittedValueConfig) -> None:
     agents = [
