@@ -29,11 +29,20 @@ RECIPES: dict[str, Recipe] = {
         clone="--episodes 300 --epochs 16 --validate-every 4",
         shared="--validate-every 20",
         algorithms={
-            "epsilon-greedy": "--total-timesteps 300000",
+            "epsilon-greedy": "--total-timesteps 300000 --reward dense --gamma 0.8",
             "dqn": "--total-timesteps 150000 --reward dense --gamma 0.8",
             "reinforce": "--total-timesteps 300000",
             "a2c": "--total-timesteps 300000",
             "ppo": "--total-timesteps 500000",
+        },
+    ),
+    "TextSummarization-v0": Recipe(
+        clone="--model reader --episodes 500 --epochs 8 --learning-rate 1e-3 --validate-every 4",
+        shared="--validate-every 20",
+        algorithms={
+            "ppo": "--total-timesteps 600000 --reward dense --lam 1 --temperature 0.5 "
+            "--entropy-coefficient 0 --learning-rate 3e-4 --warmup 0.02 --steps 4096 "
+            "--minibatch-tokens 4096",
         },
     ),
 }
