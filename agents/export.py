@@ -45,7 +45,7 @@ def export(
         ModelError: the policy is not that of a language model.
     """
     if by_values or not isinstance(model.policy, LMHead):
-        kind = "acts by action values" if by_values else "points at positions"
+        kind = "acts by action values" if by_values else "points at its prompt"
         raise ModelError(
             f"this agent {kind}, which no plain language model does: save it with save(folder)"
         )

@@ -12,11 +12,12 @@ from agents.environment import Contract
 from agents.errors import AgentError
 from agents.models.adapters import adapted
 from agents.models.backbone import Backbone
-from agents.models.heads import LMHead, PointerHead
+from agents.models.heads import LMHead
 from agents.models.layers import freeze_lowest, recompute_layers
 from agents.models.loading import check_positions, check_vocabulary, load_backbone
 from agents.models.model import AgentModel, Heads
 from agents.models.model_config import ModelConfig
+from agents.models.pointing import CopyHead, PointerHead
 
 
 def choose_device(name: str) -> torch.device:
@@ -104,12 +105,13 @@ def assemble(
             adapted(backbone, config),
             contract.action_tokens,
             contract.action_positions,
+            contract.max_tokens,
             heads,
             config,
         )
     if config.frozen_layers == "all":
         model.backbone.requires_grad_(False)
-        if isinstance(model.policy, LMHead):
+        if isinstance(model.policy, LMHead | CopyHead):
             model.backbone.output_embeddings().requires_grad_(True)
     elif config.frozen_layers:
         freeze_lowest(model.backbone, config.frozen_layers)

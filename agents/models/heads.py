@@ -5,7 +5,6 @@ Shapes: N states, R sequences or slots, P positions, A actions, K heads, D hidde
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -25,14 +24,16 @@ class States(NamedTuple):
         hidden_ND: hidden states of the states' last tokens.
         memory_RPD: hidden states of the first tokens of each sequence, which a pointer points at;
             None where no head does.
-        rows_N: the sequence of each state; None where state n is that of sequence n.
+        rows_N: the sequence of each state, in their order; None where each has one state.
         prompts_R: how many of these tokens are the prompt's; None where no head points.
+        tokens_RP: the tokens themselves; None where no head points.
     """
 
     hidden_ND: Tensor
     memory_RPD: Tensor | None = None
     rows_N: Tensor | None = None
     prompts_R: Tensor | None = None
+    tokens_RP: Tensor | None = None
 
 
 Scores = Callable[[States], Tensor]
@@ -103,59 +104,13 @@ class LinearHead(ActionHead):
         bias = weight_AD.new_zeros(len(weight_AD)) if bias_A is None else bias_A.detach().clone()
         self.bias = nn.Parameter(bias)
 
+    def rows(self) -> tuple[Tensor, Tensor]:
+        """Weight (A, D) and bias (A,)."""
+        return self.weight, self.bias
+
     def prepared(self) -> Scores:
         """A linear map."""
         return lambda states: F.linear(states.hidden_ND, self.weight, self.bias)
-
-
-class PointerHead(ActionHead):
-    """Scores positions of the prefix by the likeness of what stands there to what is looked for.
-
-    Vinyals et al. 2015, "Pointer Networks", with scaled products (Vaswani et al. 2017):
-    score(a) = (W_q h) . (W_k m_p(a)) / sqrt(D), h the state's hidden state and m_p that of the
-    token at position p. An action that points at nothing, or behind the prompt, has a key of its
-    own: what stands behind the prompt is not there in all of an episode's states.
-
-    Args:
-        width: D.
-        action_positions_A: the position of each action, -1 for none.
-    """
-
-    action_positions: Tensor
-
-    def __init__(self, width: int, action_positions_A: Tensor) -> None:
-        """Draw weights; queries begin equal to keys, so that like finds like."""
-        super().__init__()
-        self.query = nn.Linear(width, width)
-        self.key = nn.Linear(width, width)
-        nn.init.orthogonal_(self.key.weight)
-        self.query.load_state_dict(self.key.state_dict())
-        self.nothing = nn.Parameter(torch.zeros(width))
-        self.register_buffer("action_positions", action_positions_A, persistent=False)
-
-    def copy(self) -> PointerHead:
-        """A head of its own that begins with this one's weights."""
-        copy = PointerHead(self.nothing.shape[0], self.action_positions)
-        copy.load_state_dict(self.state_dict())
-        return copy
-
-    def prepared(self) -> Scores:
-        """Nothing is kept: keys depend on the states."""
-        return self._scores
-
-    def _scores(self, states: States) -> Tensor:
-        assert states.memory_RPD is not None
-        assert states.prompts_R is not None
-        keys_RPD = self.key(states.memory_RPD)
-        positions_A = self.action_positions
-        inside_RA = (positions_A >= 0) & (positions_A < states.prompts_R.unsqueeze(-1))
-        keys_RAD = keys_RPD[:, positions_A.clamp(0, keys_RPD.shape[1] - 1)]
-        keys_RAD = torch.where(inside_RA.unsqueeze(-1), keys_RAD, self.nothing)
-        if states.rows_N is not None:
-            keys_RAD = keys_RAD[states.rows_N]
-        query_ND1 = self.query(states.hidden_ND).unsqueeze(-1)
-        scores_NA = torch.matmul(keys_RAD, query_ND1).squeeze(-1)
-        return scores_NA / math.sqrt(query_ND1.shape[1])
 
 
 class ValueHead(nn.Sequential):

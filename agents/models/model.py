@@ -19,7 +19,6 @@ from agents.models.heads import (
     ActionHead,
     LinearHead,
     LMHead,
-    PointerHead,
     QHead,
     Scores,
     States,
@@ -27,6 +26,7 @@ from agents.models.heads import (
     vocabulary,
 )
 from agents.models.model_config import ModelConfig
+from agents.models.pointing import CopyHead, PointerHead
 
 VERSION = attrgetter("_version")
 """How often a tensor was written in place."""
@@ -37,13 +37,14 @@ class Heads:
     """Which heads a model has beside policy and value.
 
     Attributes:
-        policy: "lm" reads the language-model head at the action tokens, "pointer" compares the
-            state with the tokens at the actions' positions.
+        policy: "lm" reads the language-model head at the action tokens, "copy" lets it say tokens
+            of the prompt again as well, "pointer" compares the state with the tokens at the
+            actions' positions.
         q: action values: none, plain or dueling.
         twins: two heads for action values instead of one.
     """
 
-    policy: Literal["lm", "pointer"] = "lm"
+    policy: Literal["lm", "copy", "pointer"] = "lm"
     q: Literal["none", "plain", "dueling"] = "none"
     twins: bool = False
 
@@ -60,6 +61,7 @@ class AgentModel(nn.Module):
         action_tokens: the token id that each action appends.
         action_positions: the position in the prefix that each action points at (-1 for none); None
             where actions do not point.
+        max_tokens: of a prefix.
         heads: which heads to put on; the pointer needs `action_positions`.
         config: how the backbone was prepared, and the precision in which it runs.
 
@@ -75,6 +77,7 @@ class AgentModel(nn.Module):
         backbone: Backbone,
         action_tokens: tuple[int, ...],
         action_positions: tuple[int, ...] | None = None,
+        max_tokens: int = 0,
         heads: Heads | None = None,
         config: ModelConfig | None = None,
     ) -> None:
@@ -103,6 +106,11 @@ class AgentModel(nn.Module):
             self.memory = max(action_positions) + 1
         else:
             self.policy = LMHead(backbone.output_embeddings, torch.tensor(action_tokens))
+        if self.heads.policy == "copy":
+            assert isinstance(self.policy, LMHead)
+            tokens = torch.tensor(action_tokens)
+            self.policy = CopyHead(backbone.width, self.policy, rows, tokens)
+            self.memory = max_tokens
         self.value_head = ValueHead(backbone.width)
         self.q_head: QHead | None = None
         if self.heads.q != "none":
@@ -124,7 +132,7 @@ class AgentModel(nn.Module):
         self._counted = None
 
     def _q_scorer(self) -> ActionHead:
-        if isinstance(self.policy, PointerHead):
+        if isinstance(self.policy, PointerHead | CopyHead):
             return self.policy.copy()
         assert isinstance(self.policy, LMHead)
         weight, bias = self.policy.rows()
@@ -164,13 +172,15 @@ class AgentModel(nn.Module):
             rows_N: the sequence of each state.
             columns_N: the position of its last token.
         """
+        memory = min(self.memory, int(prompts_B.max())) if self.memory else 0
         with self.autocast():
             hidden_ND, memory_BPD = self.backbone.states(
-                tokens_BT, prompts_B, rows_N, columns_N, self.memory
+                tokens_BT, prompts_B, rows_N, columns_N, memory
             )
         if not self.memory:
             return States(hidden_ND.float(), rows_N=rows_N)
-        return States(hidden_ND.float(), memory_BPD.float(), rows_N, prompts_B)
+        read_BP = tokens_BT[:, : memory_BPD.shape[1]]
+        return States(hidden_ND.float(), memory_BPD.float(), rows_N, prompts_B, read_BP)
 
     def logits(self, states: States) -> Tensor:
         """Unnormalised log-probabilities of the actions under the policy, (N, A)."""

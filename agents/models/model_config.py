@@ -19,9 +19,10 @@ class ModelConfig:
 
     name: str = "tiny"
     """A preset (such as tiny or small), or a folder or Hub id of a language model."""
-    head: Literal["auto", "lm", "pointer"] = "auto"
-    """The policy's head: the language-model head at the action tokens, a pointer at positions of
-    the prefix, or what suits the environment."""
+    head: Literal["auto", "lm", "copy", "pointer"] = "auto"
+    """The policy's head: the language-model head at the action tokens (lm), which may say tokens of
+    the prompt again as well (copy), a pointer at positions of the prefix, or lm or pointer as the
+    environment has it (auto). A small new model that is to say names it never saw needs copy."""
     adapter: Adapter = "none"
     """Small weights of its own to train beside the backbone's, which then stay as they are: inside
     its linear layers (lora, loha, lokr, ia3), or keys and values that every prefix begins

@@ -112,8 +112,12 @@ class PrefixCache:
         assert self._hidden_SD is not None
         if self._memory_SPD is None:
             return States(self._hidden_SD)
-        prompts_S = torch.tensor(self._prompts_S, device=self._hidden_SD.device)
-        return States(self._hidden_SD, self._memory_SPD, prompts_R=prompts_S)
+        device, reach = self._hidden_SD.device, int(self._prompts_S.max())
+        prompts_S = torch.tensor(self._prompts_S, device=device)
+        memory_SPD = self._memory_SPD[:, :reach]
+        read_SP = self._seen_SC[:, : memory_SPD.shape[1]].astype(np.int64)
+        tokens_SP = torch.from_numpy(read_SP).to(device)
+        return States(self._hidden_SD, memory_SPD, prompts_R=prompts_S, tokens_RP=tokens_SP)
 
     def _kept(self, tokens_SL: Tokens, lengths_S: npt.NDArray[np.integer]) -> Ints:
         """Tokens of each slot that stay: all that it has read, or none."""

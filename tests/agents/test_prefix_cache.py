@@ -23,7 +23,7 @@ def make_model(name: str) -> AgentModel:
         make_backbone(name),
         tuple(range(5, 15)),
         tuple(range(MEMORY - 10, MEMORY)),
-        Heads(policy="pointer"),
+        heads=Heads(policy="pointer"),
     )
 
 
@@ -51,6 +51,9 @@ def assert_equal(
     for slot, one in enumerate(expected):
         assert one.memory_RPD is not None
         seen = min(MEMORY, prompts_S[slot])
+        assert cached.tokens_RP is not None
+        assert one.tokens_RP is not None
+        assert torch.equal(cached.tokens_RP[slot, :seen], one.tokens_RP[0, :seen])
         for mine, other in (
             (cached.hidden_ND[slot], one.hidden_ND[0]),
             (cached.memory_RPD[slot, :seen], one.memory_RPD[0, :seen]),
