@@ -149,7 +149,7 @@ def test_pointers_see_the_same_in_acting_and_in_training(model: str, constrain: 
     options = {"size": 40, "constrain": constrain}  # if False, actions point behind the prompt too
     agent = PPO("TextQASpan-v0", PPOConfig(num_envs=4), model, env_kwargs=options)
     with torch.no_grad():
-        agent.model.policy.query.weight.mul_(4.0)
+        agent.model.policy.pointer.query.weight.mul_(4.0)
     collector = agent.new_collector()
     collector.restart(3)
     generator = torch.Generator().manual_seed(0)

@@ -139,7 +139,7 @@ def test_what_is_no_language_model_is_not_exported(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="acts by action values, which no plain language model"):
         DQN("OneSkill-v0", DQNConfig(num_envs=2, steps=8)).export(tmp_path)
     span = PPO("TextQASpan-v0", PPOConfig(num_envs=2, steps=8), env_kwargs={"size": 40})
-    with pytest.raises(ModelError, match="points at positions, which no plain language model"):
+    with pytest.raises(ModelError, match="points at its prompt, which no plain language model"):
         span.export(tmp_path)
     recurrent = PPO("OneSkill-v0", PPOConfig(num_envs=2, steps=8), model="gru")
     with pytest.raises(ModelError):
