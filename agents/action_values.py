@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from agents.acting import ActionRule, Actor, Observations
-from agents.advantages import by_episode, side_by_side, steps_of
+from agents.advantages import monte_carlo_returns, side_by_side
 from agents.batching import Batch, Places, make_batch, microbatches, read
 from agents.environment import Contract, Ints
 from agents.episodes import Episode
@@ -23,7 +23,6 @@ from agents.exploration import ExplorationConfig, Strategy, VisitCounts, prefix_
 from agents.models.distribution import invert, take
 from agents.models.heads import States
 from agents.models.model import AgentModel, Decision, Heads
-from agents.returns import n_step_returns
 from agents.rollout import Collector
 from agents.rollout_agent import RolloutAgent
 
@@ -233,16 +232,16 @@ class ActionValueAgent(RolloutAgent):
         """
         q_head = self.model.q_head
         assert q_head is not None
-        steps = steps_of(episodes)
-        returns_ET = n_step_returns(*steps, gamma=self.config.gamma, n=None)
-        returns = by_episode(returns_ET, steps.lengths_E)
+        returns = monte_carlo_returns(episodes, self.config.gamma)
         tokens = self.config.microbatch_tokens or self.config.minibatch_tokens
         groups = microbatches(episodes, tokens)
         returns_N = side_by_side(returns, np.concatenate(groups), self.device)
         values_KN, best_N = self._values_of(episodes, groups)
         gap, wide = _gap(returns_N, best_N), _gap(values_KN.mean(dim=0), best_N)
         others = int((~best_N).sum())
-        if others and wide > gap > 2 * float(returns_N.std()) / others**0.5:  # no accident
+        if (
+            q_head.new and others and wide > gap > 2 * float(returns_N.std()) / others**0.5
+        ):  # no accident
             q_head.narrow(max(gap / wide, NARROWEST))
             values_KN, _ = self._values_of(episodes, groups)
         q_head.shift((returns_N - values_KN).mean(dim=1))

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from agents.batching import Evaluation
 from agents.episodes import Episode
-from agents.returns import Floats, step_mask
+from agents.returns import Floats, n_step_returns, step_mask
 
 
 class Steps(NamedTuple):
@@ -49,6 +49,12 @@ def by_episode(values_ET: Floats, lengths_E: npt.NDArray[np.int64]) -> list[Floa
     """One array an episode, of its own steps."""
     flat = values_ET[step_mask(lengths_E, values_ET.shape[1])]
     return np.split(flat, np.cumsum(lengths_E)[:-1])
+
+
+def monte_carlo_returns(episodes: Sequence[Episode], gamma: float) -> list[Floats]:
+    """The discounted return from each step on, one array an episode."""
+    steps = steps_of(episodes)
+    return by_episode(n_step_returns(*steps, gamma=gamma, n=None), steps.lengths_E)
 
 
 def side_by_side(

@@ -7,7 +7,6 @@ from pathlib import Path
 from agents.a2c import A2C
 from agents.agent import AnyEnv, LanguageAgent
 from agents.behaviour_cloning import BehaviourCloning
-from agents.checkpoint import load_checkpoint
 from agents.dqn import DQN
 from agents.epsilon_greedy import EpsilonGreedy
 from agents.errors import CheckpointError
@@ -16,7 +15,7 @@ from agents.q_learning import QLearning
 from agents.reinforce import REINFORCE
 from agents.rollout_agent import RolloutAgent
 from agents.sarsa import SARSA
-from agents.state import check_facts
+from agents.state import agent_of, read_facts
 
 RL: dict[str, type[RolloutAgent]] = {
     "epsilon-greedy": EpsilonGreedy,
@@ -46,11 +45,10 @@ def load_agent(
         CheckpointError: the checkpoint is missing or damaged, or of an algorithm that is not ours.
     """
     folder = Path(folder)
-    facts, _ = load_checkpoint(folder)
-    check_facts(facts, folder)
+    facts, parts = read_facts(folder)
     for algorithm in ALGORITHMS.values():
         if algorithm.__name__ == facts["algorithm"]:
-            return algorithm.load(folder, env, device)
+            return agent_of(algorithm, facts, parts, folder, env, device)
     known = ", ".join(algorithm.__name__ for algorithm in ALGORITHMS.values())
     raise CheckpointError(
         f"{folder} holds a {facts['algorithm']} agent, which is none of {known}: load it with its "

@@ -18,11 +18,10 @@ from typing import ClassVar
 import numpy as np
 from torch import Tensor
 
-from agents.advantages import by_episode, side_by_side, steps_of
+from agents.advantages import monte_carlo_returns, side_by_side
 from agents.batching import Batch, Places
 from agents.descent import Numbers
 from agents.episodes import Episode
-from agents.returns import n_step_returns
 from agents.value_fitting import FittedValueAgent, FittedValueConfig
 
 
@@ -39,9 +38,7 @@ class EpsilonGreedy(FittedValueAgent):
 
     def update(self, episodes: Sequence[Episode], rng: np.random.Generator) -> Numbers:
         """Draw the action values to the episodes' returns; numbers to log."""
-        steps = steps_of(episodes)
-        returns_ET = n_step_returns(*steps, gamma=self.config.gamma, n=None)
-        returns = by_episode(returns_ET, steps.lengths_E)
+        returns = monte_carlo_returns(episodes, self.config.gamma)
 
         def targets_of(values_NA: Tensor, batch: Batch, places: Places) -> Tensor:
             return side_by_side(returns, places, self.device)

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from agents.advantages import by_episode, steps_of
+from agents.advantages import monte_carlo_returns
 from agents.episodes import Episode
-from agents.returns import n_step_returns
 from agents.rollout_agent import RolloutAgent
 from agents.settings import PolicyConfig
 
@@ -19,18 +18,16 @@ class PolicyGradientAgent(RolloutAgent):
 
     config: PolicyConfig
 
-    def prepared(self, episodes: Sequence[Episode]) -> Sequence[Episode]:
+    def as_learnt_from(self, episodes: Sequence[Episode]) -> Sequence[Episode]:
         """Shift new values, before the first update, so that they are right on average.
 
         Else the trunk, which has its own uses, would learn first of all what all returns share.
         """
         if self.iteration:
             return episodes
-        steps = steps_of(episodes)
-        returns_ET = n_step_returns(*steps, gamma=self.config.gamma, n=None)
-        error = float(
-            np.concatenate(by_episode(returns_ET - steps.values_ET, steps.lengths_E)).mean()
-        )
+        returns = monte_carlo_returns(episodes, self.config.gamma)
+        values = [episode.values_T for episode in episodes]
+        error = float((np.concatenate(returns) - np.concatenate(values)).mean())
         self.model.value_head.shift(error)
         self.model.note_change()
         return [

@@ -24,17 +24,16 @@ import numpy as np
 from torch import Tensor
 
 from agents.advantages import (
-    by_episode,
     explained_variance,
+    monte_carlo_returns,
     policy_gradient_loss,
     side_by_side,
-    steps_of,
 )
 from agents.batching import Batch, Places, evaluate
 from agents.descent import Numbers, mean_numbers
 from agents.episodes import Episode, total_steps
 from agents.policy_gradient import PolicyGradientAgent
-from agents.returns import Floats, n_step_returns, normalised
+from agents.returns import Floats, normalised
 from agents.settings import PolicyConfig
 
 Baseline = Literal["value", "mean", "none"]
@@ -65,9 +64,9 @@ class REINFORCE(PolicyGradientAgent):
     config: REINFORCEConfig
     config_type: ClassVar[type[REINFORCEConfig]] = REINFORCEConfig
 
-    def prepared(self, episodes: Sequence[Episode]) -> Sequence[Episode]:
-        """Shift new values, if they are the baseline; see `PolicyGradientAgent.prepared`."""
-        return super().prepared(episodes) if self.config.baseline == "value" else episodes
+    def as_learnt_from(self, episodes: Sequence[Episode]) -> Sequence[Episode]:
+        """Shift new values, if they are the baseline; see `PolicyGradientAgent.as_learnt_from`."""
+        return super().as_learnt_from(episodes) if self.config.baseline == "value" else episodes
 
     def update(self, episodes: Sequence[Episode], rng: np.random.Generator) -> Numbers:
         """Follow the policy gradient of some episodes once; numbers to log."""
@@ -95,12 +94,11 @@ def advantages_and_returns(
     episodes: Sequence[Episode], config: REINFORCEConfig
 ) -> tuple[list[Floats], list[Floats]]:
     """G - b (normalised over all steps, if so configured) and G, one array an episode each."""
-    steps = steps_of(episodes)
-    returns = by_episode(n_step_returns(*steps, gamma=config.gamma, n=None), steps.lengths_E)
+    returns = monte_carlo_returns(episodes, config.gamma)
     flat = np.concatenate(returns) - np.concatenate(baselines(episodes, returns, config.baseline))
     if config.normalise_returns:
         flat = normalised(flat)
-    return np.split(flat, np.cumsum(steps.lengths_E)[:-1]), returns
+    return np.split(flat, np.cumsum([len(each) for each in returns])[:-1]), returns
 
 
 def baselines(

@@ -57,7 +57,8 @@ class RolloutAgent(LanguageAgent):
             self._collector = self.new_collector()
         if self._collector.fresh or self.at_rest():
             self._collector.restart(env_seed + self._own_slots().start)
-        finish = (self.iteration + 1) % self.config.checkpoint_every == 0
+        # The first update may shift new values, which running episodes would have as they were.
+        finish = not self.iteration or (self.iteration + 1) % self.config.checkpoint_every == 0
         try:
             episodes = self._collector.collect(self.config.steps, generator, finish=finish)
         except FloatingPointError as error:
@@ -71,13 +72,13 @@ class RolloutAgent(LanguageAgent):
                 self._imitation = self._new_imitation()
             shown = self._imitation.minibatches(self.config.minibatch_tokens, rng.spawn(1)[0])
             self.descent.beside = shown.__next__
-        numbers = self.update(self.prepared(episodes), rng)
+        numbers = self.update(self.as_learnt_from(episodes), rng)
         steps = total_steps(episodes)
         self.num_timesteps += steps
         rate = steps / (acted - began)
         return self._rollout_numbers(episodes) | numbers | {"time/act_steps_per_s": rate}
 
-    def prepared(self, episodes: Sequence[Episode]) -> Sequence[Episode]:
+    def as_learnt_from(self, episodes: Sequence[Episode]) -> Sequence[Episode]:
         """The episodes just played as `update` is to see them."""
         return episodes
 

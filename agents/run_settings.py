@@ -145,6 +145,33 @@ class RLSettings(Settings):
     clone_learning_rate: float = BCConfig.learning_rate
     """Of the cloning."""
 
+    def facts(self) -> dict[str, Any]:
+        """All settings; a start has its own model's."""
+        facts = super().facts()
+        if self.start is not None:
+            del facts["model"], facts["model_options"]
+        return facts
+
+
+def check_start(settings: Settings) -> None:
+    """Check that the start, if one is given, stays as it is and is the run's model.
+
+    Raises:
+        AgentError: it is in the run's own folder, or a model is named beside it.
+    """
+    if not isinstance(settings, RLSettings) or settings.start is None:
+        return
+    if settings.out.resolve() in settings.start.resolve().parents:
+        raise AgentError(
+            f"--start {settings.start} is in --out {settings.out}, which the run writes over: "
+            "choose another folder, or go on with that run by --resume"
+        )
+    if settings.model_config != ModelConfig():
+        raise AgentError(
+            "--start brings its own model: leave out --model and the model's options (but give "
+            "--tokenizer, if the start's is not the environment's own)"
+        )
+
 
 def begin(settings: Settings) -> None:
     """Record a new run's settings in its folder, or check that a resumed run has the same.

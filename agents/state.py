@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from agents.agent import LanguageAgent
 
 Agent = TypeVar("Agent", bound="LanguageAgent")
+Parts = dict[str, dict[str, torch.Tensor]]
+"""Tensors by name, of the model, the optimizer, and what else an agent goes on with."""
 
 COUNTERS = ("num_timesteps", "iteration", "leg_start", "leg_end")
 FACTS: dict[str, type | tuple[type, ...]] = {
@@ -73,12 +75,35 @@ def read_agent(cls: type[Agent], folder: Path, env: Any, device: str) -> Agent:
     Raises:
         CheckpointError: the checkpoint is missing, damaged, or another algorithm's.
     """
-    facts, parts = load_checkpoint(folder)
-    check_facts(facts, folder)
+    facts, parts = read_facts(folder)
     if facts["algorithm"] != cls.__name__:
         raise CheckpointError(
-            f"{folder} holds a {facts['algorithm']} agent: load it with {facts['algorithm']}.load"
+            f"{folder} holds a {facts['algorithm']} agent: load it with load_agent"
         )
+    return agent_of(cls, facts, parts, folder, env, device)
+
+
+def read_facts(folder: Path) -> tuple[dict[str, Any], Parts]:
+    """What a checkpoint holds of an agent.
+
+    Raises:
+        CheckpointError: the checkpoint is missing or damaged.
+    """
+    facts, parts = load_checkpoint(folder)
+    for name, kind in FACTS.items():
+        if name not in facts or not isinstance(facts[name], kind):
+            raise CheckpointError(f"the checkpoint in {folder} is damaged: it has no valid {name}")
+    return facts, parts
+
+
+def agent_of(
+    cls: type[Agent], facts: Mapping[str, Any], parts: Parts, folder: Path, env: Any, device: str
+) -> Agent:
+    """The agent that `read_facts` found in a folder.
+
+    Raises:
+        CheckpointError: it was written by another version, or its parts do not fit.
+    """
     try:
         config = from_json(cls.config_type, facts["config"])
         contract = from_json(Contract, facts["contract"])
@@ -105,17 +130,6 @@ def read_agent(cls: type[Agent], folder: Path, env: Any, device: str) -> Agent:
         setattr(agent, counter, facts[counter])
     agent.last_checkpoint = folder
     return agent
-
-
-def check_facts(facts: Mapping[str, Any], folder: Path) -> None:
-    """Check that a checkpoint's JSON has all of an agent's facts, in the right types.
-
-    Raises:
-        CheckpointError: one is missing, or of another type.
-    """
-    for name, kind in FACTS.items():
-        if name not in facts or not isinstance(facts[name], kind):
-            raise CheckpointError(f"the checkpoint in {folder} is damaged: it has no valid {name}")
 
 
 def is_json(value: object) -> bool:

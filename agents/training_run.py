@@ -6,17 +6,19 @@ import time
 from pathlib import Path
 from typing import TypeVar
 
+from agents.action_values import ActionValueAgent
 from agents.agent import LanguageAgent
 from agents.algorithms import load_agent
 from agents.behaviour_cloning import BCConfig, BehaviourCloning
 from agents.checkpoint import CHECKPOINT, INDEX
+from agents.errors import AgentError
 from agents.ladder import CLONED, START, Ladder
 from agents.models.building import choose_device
 from agents.models.model import AgentModel
 from agents.models.model_config import ModelConfig
 from agents.processes import launched
-from agents.run_settings import CLONE, RLSettings, Settings, begin
-from agents.settings import TrainingConfig
+from agents.run_settings import CLONE, RLSettings, Settings, begin, check_start
+from agents.settings import PolicyConfig, TrainingConfig
 
 Agent = TypeVar("Agent", bound=LanguageAgent)
 
@@ -31,9 +33,11 @@ def train(algorithm: type[LanguageAgent], settings: Settings) -> None:
         settings: of the run.
 
     Raises:
-        AgentError: the settings do not fit the environment or the run that is to be resumed.
+        AgentError: the settings do not fit the environment, the start, or the run that is to be
+            resumed.
         TrainingDiverged: a loss, gradient or reward is not finite.
     """
+    check_start(settings)
     processes = launched(choose_device(settings.device))
     ladder = Ladder(settings) if processes.main else None
     if ladder is not None:
@@ -77,7 +81,13 @@ def start_of(settings: Settings) -> LanguageAgent | None:
     if not isinstance(settings, RLSettings):
         return None
     if settings.start is not None:
-        return load_agent(settings.start, device=settings.device)
+        start = load_agent(settings.start, device=settings.device)
+        if isinstance(start, ActionValueAgent) and isinstance(settings.config, PolicyConfig):
+            raise AgentError(
+                f"{settings.start} holds a {type(start).__name__} agent, whose policy head never "
+                "learnt: start from one that learns a policy (bc, ppo, a2c, reinforce)"
+            )
+        return start
     return cloned_start(settings) if settings.clone_episodes else None
 
 

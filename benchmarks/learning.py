@@ -25,7 +25,7 @@ import tyro
 from benchmarks.learning_table import CLONE, table_of
 from benchmarks.recipes import RECIPES
 
-RESULTS, LOG, COMMAND = "results.json", "train.log", "command.json"
+RESULTS, LOG, COMMANDS = "results.json", "train.log", "commands.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,25 +64,41 @@ class Cell:
         if self.algorithm == CLONE:
             return [*shlex.split(f"{fixed} {recipe.clone}"), "--out", str(self.folder)]
         chosen = f"{recipe.shared} {recipe.algorithms[self.algorithm]} {self.options}"
-        start = self.folder.parents[1] / CLONE / str(self.seed) / "best"
-        return [*shlex.split(f"{fixed} {chosen}"), "--start", str(start), "--out", str(self.folder)]
+        start = str(self.clone.folder / "best")
+        return [*shlex.split(f"{fixed} {chosen}"), "--start", start, "--out", str(self.folder)]
+
+    @property
+    def commands(self) -> list[list[str]]:
+        """Its own arguments, and those of the clone that it starts from."""
+        if self.algorithm == CLONE:
+            return [self.arguments]
+        return [*self.clone.commands, self.arguments]
+
+    @property
+    def clone(self) -> Cell:
+        """What it starts from."""
+        folder = self.folder.parents[1] / CLONE / str(self.seed)
+        return Cell(self.env, CLONE, self.seed, folder, self.options)
 
     @property
     def finished(self) -> bool:
-        """Whether its results are there, of this command."""
-        command = self.folder / COMMAND
+        """Whether its results are there, of these commands."""
+        path = self.folder / COMMANDS
         return (
             (self.folder / RESULTS).exists()
-            and command.exists()
-            and json.loads(command.read_text("utf-8")) == self.arguments
+            and path.exists()
+            and json.loads(path.read_text("utf-8")) == self.commands
         )
 
     def run(self) -> bool:
-        """Train; whether it went well."""
+        """Train; whether it went well. Without its clone it does not."""
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / RESULTS).unlink(missing_ok=True)
-        (self.folder / COMMAND).write_text(json.dumps(self.arguments) + "\n", "utf-8")
+        (self.folder / COMMANDS).write_text(json.dumps(self.commands) + "\n", "utf-8")
         with open(self.folder / LOG, "w", encoding="utf-8") as log:
+            if self.algorithm != CLONE and not self.clone.finished:
+                log.write(f"its start failed: see {self.clone.folder / LOG}\n")
+                return False
             ended = subprocess.run(  # noqa: S603  our own module and options
                 [sys.executable, *self.arguments],
                 stdout=log,

@@ -36,6 +36,15 @@ RECIPES: dict[str, Recipe] = {
             "ppo": "--total-timesteps 500000",
         },
     ),
+    "TextQASpan-v0": Recipe(
+        clone="--model reader --episodes 40000 --epochs 1 --learning-rate 5e-4",
+        shared="--minibatch-tokens 4096 --validate-every 20",
+        algorithms={
+            "dqn": "--total-timesteps 250000 --learning-rate 3e-4 --replay-ratio 2 "
+            "--exploration boltzmann --temperature 0.05",
+            "ppo": "--total-timesteps 300000 --learning-rate 2e-4 --warmup 0.03",
+        },
+    ),
     "TextSummarization-v0": Recipe(
         clone="--model reader --episodes 500 --epochs 8 --learning-rate 1e-3 --validate-every 4",
         shared="--validate-every 20",
@@ -43,6 +52,16 @@ RECIPES: dict[str, Recipe] = {
             "ppo": "--total-timesteps 600000 --reward dense --lam 1 --temperature 0.5 "
             "--entropy-coefficient 0 --learning-rate 3e-4 --warmup 0.02 --steps 4096 "
             "--minibatch-tokens 4096",
+        },
+    ),
+    "TextDialogue-v0": Recipe(
+        clone="--model reader --head copy --episodes 10000 --epochs 1 --learning-rate 7e-4 "
+        "--minibatch-tokens 2048",
+        shared="--validate-every 10 --validation-episodes 500",
+        algorithms={
+            "ppo": "--total-timesteps 400000 --reward dense --lam 1 --temperature 0.8 "
+            "--entropy-coefficient 0 --learning-rate 3e-4 --warmup 0.02 --steps 8192 "
+            "--minibatch-tokens 8192",
         },
     ),
 }

@@ -51,6 +51,8 @@ def build_model(
     """
     if isinstance(model, AgentModel):
         _check_fits(model, contract)
+        if isinstance(model.policy, CopyHead):
+            model.memory = contract.max_tokens
         if heads.q != "none" and (model.heads.q, model.heads.twins) != (heads.q, heads.twins):
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)

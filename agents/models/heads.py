@@ -154,15 +154,19 @@ class QHead(nn.Module):
         dueling: whether a value is split off.
     """
 
-    scale: Tensor
-
     def __init__(self, scorers: Sequence[ActionHead], width: int, dueling: bool) -> None:
         """Put the heads together."""
         super().__init__()
         self.scorers = nn.ModuleList(scorers)
         self.values = nn.ModuleList(ValueHead(width) for _ in scorers) if dueling else None
         self.offsets = nn.Parameter(torch.zeros(len(scorers)))
-        self.register_buffer("scale", torch.tensor(SCALE_OF_Q))
+        # Does not learn; a target network shares it, as all that does not learn.
+        self.scale = nn.Parameter(torch.tensor(SCALE_OF_Q), requires_grad=False)
+
+    @property
+    def new(self) -> bool:
+        """Whether nothing was learnt or set yet."""
+        return not self.offsets.any()
 
     @torch.no_grad()
     def shift(self, by_K: Tensor) -> None:

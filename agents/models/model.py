@@ -169,7 +169,7 @@ class AgentModel(nn.Module):
         Args:
             tokens_BT: sequences, padded on the right by any token.
             prompts_B: how many tokens of each are its prompt.
-            rows_N: the sequence of each state.
+            rows_N: the sequence of each state, in their order.
             columns_N: the position of its last token.
         """
         memory = min(self.memory, int(prompts_B.max())) if self.memory else 0

@@ -39,20 +39,25 @@ class Pointer(nn.Module):
         nn.init.orthogonal_(self.key.weight)
         self.query.load_state_dict(self.key.state_dict())
 
-    def scores(self, states: States, keys_RPD: Tensor) -> Tensor:
-        """Of each state with the keys of its sequence, (N, P)."""
-        query_ND = self.query(states.hidden_ND) / math.sqrt(keys_RPD.shape[2])
-        if states.rows_N is None:
-            scores_NP: Tensor = torch.matmul(keys_RPD, query_ND.unsqueeze(-1)).squeeze(-1)
-            return scores_NP
-        # A row of queries a sequence: its keys are then read once, not copied for every state.
-        counts_R = torch.bincount(states.rows_N, minlength=len(keys_RPD))
+    def scores(self, states: States) -> tuple[Tensor, Tensor]:
+        """Of each state with the positions of its sequence (N, P), and the queries (N, D)."""
+        memory_RPD, rows_N = states.memory_RPD, states.rows_N
+        assert memory_RPD is not None
+        query_ND = self.query(states.hidden_ND) / math.sqrt(memory_RPD.shape[2])
+        # Keys are a linear map of the memory: the few queries are mapped, not the many positions.
+        mapped_ND = query_ND @ self.key.weight
+        constant_N1 = (query_ND @ self.key.bias).unsqueeze(-1)
+        if rows_N is None:
+            products_NP = torch.matmul(memory_RPD, mapped_ND.unsqueeze(-1)).squeeze(-1)
+            return products_NP + constant_N1, query_ND
+        # A row of queries a sequence: its memory is then read once, not copied for every state.
+        counts_R = torch.bincount(rows_N, minlength=len(memory_RPD))
         firsts_R = counts_R.cumsum(0) - counts_R
-        ranks_N = torch.arange(len(query_ND), device=query_ND.device) - firsts_R[states.rows_N]
-        shape = (len(keys_RPD), int(counts_R.max()), query_ND.shape[1])
-        queries_RMD = query_ND.new_zeros(shape).index_put((states.rows_N, ranks_N), query_ND)
-        scores_RMP = torch.bmm(queries_RMD, keys_RPD.transpose(1, 2))
-        return scores_RMP[states.rows_N, ranks_N]
+        ranks_N = torch.arange(len(rows_N), device=rows_N.device) - firsts_R[rows_N]
+        shape = (len(memory_RPD), int(counts_R.max()), mapped_ND.shape[1])
+        queries_RMD = mapped_ND.new_zeros(shape).index_put((rows_N, ranks_N), mapped_ND)
+        products_RMP = torch.bmm(queries_RMD, memory_RPD.transpose(1, 2))
+        return products_RMP[rows_N, ranks_N] + constant_N1, query_ND
 
 
 class PointerHead(ActionHead):
@@ -86,14 +91,13 @@ class PointerHead(ActionHead):
         return self._scores
 
     def _scores(self, states: States) -> Tensor:
-        assert states.memory_RPD is not None
         assert states.prompts_R is not None
-        keys_RPD = self.pointer.key(states.memory_RPD)
+        scores_NP, query_ND = self.pointer.scores(states)
         positions_A = self.action_positions
         inside_RA = (positions_A >= 0) & (positions_A < states.prompts_R.unsqueeze(-1))
-        keys_RAD = keys_RPD[:, positions_A.clamp(0, keys_RPD.shape[1] - 1)]
-        keys_RAD = torch.where(inside_RA.unsqueeze(-1), keys_RAD, self.nothing)
-        return self.pointer.scores(states, keys_RAD)
+        inside_NA = inside_RA if states.rows_N is None else inside_RA[states.rows_N]
+        scores_NA = scores_NP[:, positions_A.clamp(0, scores_NP.shape[1] - 1)]
+        return torch.where(inside_NA, scores_NA, (query_ND @ self.nothing).unsqueeze(-1))
 
 
 class CopyHead(ActionHead):
@@ -157,10 +161,9 @@ class CopyHead(ActionHead):
 
     def _copied(self, states: States) -> tuple[Tensor, Tensor]:
         """The score of each position, and the action that says its token, (N, P) each."""
-        assert states.memory_RPD is not None
         assert states.prompts_R is not None
         assert states.tokens_RP is not None
-        scores_NP = self.pointer.scores(states, self.pointer.key(states.memory_RPD)) + self.bias
+        scores_NP = self.pointer.scores(states)[0] + self.bias
         positions_P = torch.arange(scores_NP.shape[1], device=scores_NP.device)
         inside_RP = positions_P < states.prompts_R.unsqueeze(-1)
         actions_RP = self.action_of[states.tokens_RP]

@@ -53,6 +53,7 @@ class PrefixCache:
         self._prompts_S = np.zeros(num_slots, np.int64)
         self._hidden_SD: Tensor | None = None
         self._memory_SPD: Tensor | None = None
+        self._read_prompts: tuple[Tensor, Tensor] | None = None
         self.weights_version = model.weights_version
         self._start()
 
@@ -112,12 +113,17 @@ class PrefixCache:
         assert self._hidden_SD is not None
         if self._memory_SPD is None:
             return States(self._hidden_SD)
-        device, reach = self._hidden_SD.device, int(self._prompts_S.max())
-        prompts_S = torch.tensor(self._prompts_S, device=device)
-        memory_SPD = self._memory_SPD[:, :reach]
-        read_SP = self._seen_SC[:, : memory_SPD.shape[1]].astype(np.int64)
-        tokens_SP = torch.from_numpy(read_SP).to(device)
+        if not going_S.all() or self._read_prompts is None:
+            self._read_prompts = self._prompts_as_tensors(self._hidden_SD.device)
+        prompts_S, tokens_SP = self._read_prompts
+        memory_SPD = self._memory_SPD[:, : tokens_SP.shape[1]]
         return States(self._hidden_SD, memory_SPD, prompts_R=prompts_S, tokens_RP=tokens_SP)
+
+    def _prompts_as_tensors(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        """The length of each slot's prompt (S,), and what heads look at of their tokens (S, P)."""
+        reach = min(self.model.memory, int(self._prompts_S.max()))
+        tokens_SP = torch.from_numpy(self._seen_SC[:, :reach].astype(np.int64))
+        return torch.from_numpy(self._prompts_S.copy()).to(device), tokens_SP.to(device)
 
     def _kept(self, tokens_SL: Tokens, lengths_S: npt.NDArray[np.integer]) -> Ints:
         """Tokens of each slot that stay: all that it has read, or none."""

@@ -187,7 +187,7 @@ def test_a_damaged_index_is_named(content: str, message: str, tmp_path: Path) ->
 
 def test_another_algorithms_checkpoint_is_refused(tmp_path: Path) -> None:
     trained().save(tmp_path)
-    with pytest.raises(CheckpointError, match=r"holds a PPO agent: load it with PPO\.load"):
+    with pytest.raises(CheckpointError, match=r"holds a PPO agent: load it with load_agent"):
         BehaviourCloning.load(tmp_path)
 
 

@@ -315,3 +315,17 @@ def test_a_resumed_run_is_the_uninterrupted_one(imitation_weight: float, tmp_pat
     assert same_weights(resumed, whole)
     for name, tensor in whole.replay.tensors().items():
         assert torch.equal(resumed.replay.tensors()[name], tensor)
+
+
+def test_the_target_network_has_the_values_scale() -> None:
+    """Which is set once, before the first update; also after a checkpoint was loaded."""
+    clone = BehaviourCloning("OneSkill-v0", BCConfig(epochs=6), env_kwargs=TASK)
+    clone.learn(progress_bar=False)
+    config = DQNConfig(num_envs=8, steps=512, learning_starts=512, epsilon_start=0.5)
+    agent = DQN("OneSkill-v0", config, clone.model, env_kwargs=TASK)
+    assert agent.model.q_head is not None
+    agent.model.q_head.scale.data.fill_(2.0)
+    agent.learn(512, progress_bar=False)
+    assert agent.target.q_head is not None
+    assert float(agent.model.q_head.scale) < 2
+    assert agent.target.q_head.scale is agent.model.q_head.scale

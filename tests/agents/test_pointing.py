@@ -53,10 +53,10 @@ def test_what_is_copied_adds_to_what_is_said(name: str) -> None:
 def test_scores_of_several_states_a_sequence_are_those_of_each() -> None:
     torch.manual_seed(0)
     pointer = Pointer(8)
-    keys_RPD, hidden_ND = torch.randn(3, 5, 8), torch.randn(6, 8)
+    memory_RPD, hidden_ND = torch.randn(3, 5, 8), torch.randn(6, 8)
     rows_N = torch.tensor([0, 0, 0, 2, 2, 2])
-    together = pointer.scores(States(hidden_ND, rows_N=rows_N), keys_RPD)
-    alone = pointer.scores(States(hidden_ND), keys_RPD[rows_N])
+    together, _ = pointer.scores(States(hidden_ND, memory_RPD, rows_N))
+    alone, _ = pointer.scores(States(hidden_ND, memory_RPD[rows_N]))
     torch.testing.assert_close(together, alone)
 
 

@@ -23,7 +23,7 @@ def test_values_begin_at_the_mean_return(algorithm: type[PolicyGradientAgent]) -
     played = collector.collect(100, torch.Generator().manual_seed(0))
     mean = np.mean(np.concatenate([e.rewards_T[::-1].cumsum()[::-1] for e in played]))
     assert mean > 0
-    for episode, given in zip(played, agent.prepared(played), strict=True):
+    for episode, given in zip(played, agent.as_learnt_from(played), strict=True):
         np.testing.assert_allclose(given.values_T, mean, rtol=1e-5)
         assert given.rewards_T is episode.rewards_T
     batch = make_batch(played, agent.contract.n_actions, agent.device)
@@ -31,4 +31,4 @@ def test_values_begin_at_the_mean_return(algorithm: type[PolicyGradientAgent]) -
         values_N = evaluate(agent.model, batch).values
     np.testing.assert_allclose(values_N, mean, rtol=1e-5)
     agent.iteration = 1
-    assert agent.prepared(played) is played
+    assert agent.as_learnt_from(played) is played

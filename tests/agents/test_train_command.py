@@ -11,7 +11,7 @@ import one_skill  # noqa: F401  registers its id
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from agents import PPO, AgentError, BCConfig, BehaviourCloning, PPOConfig
+from agents import DQN, PPO, AgentError, BCConfig, BehaviourCloning, PPOConfig
 from agents.checkpoint import INDEX, load_checkpoint, save_checkpoint
 from agents.errors import CheckpointError, ModelError
 from agents.ladder import Ladder
@@ -89,8 +89,21 @@ def test_a_run_starts_from_another_runs_agent(tmp_path: Path) -> None:
     assert scores["first"]["cloned"] == scores["bc"]["cloned"]
     assert "start" in scores["second"]
     train_ppo(dataclasses.replace(first, resume=True))
+    assert "model" not in json.loads((tmp_path / "first" / "settings.json").read_text())
     with pytest.raises(CheckpointError, match="no checkpoint in"):
         train_ppo(ppo_run(tmp_path / "third", start=tmp_path / "missing"))
+    with pytest.raises(AgentError, match="--start brings its own model"):
+        train_ppo(dataclasses.replace(first, model="gru", out=tmp_path / "third"))
+    with pytest.raises(AgentError, match="which the run writes over"):
+        train_ppo(ppo_run(tmp_path / "bc", start=tmp_path / "bc" / "best"))
+    assert (tmp_path / "bc" / "best" / INDEX).exists()
+
+
+def test_a_policy_does_not_start_from_action_values(tmp_path: Path) -> None:
+    agent = DQN("OneSkill-v0", env_kwargs=json.loads(OPTIONS))
+    agent.save(tmp_path / "dqn")
+    with pytest.raises(AgentError, match="holds a DQN agent, whose policy head never learnt"):
+        train_ppo(ppo_run(tmp_path / "ppo", start=tmp_path / "dqn"))
 
 
 def test_an_interrupted_run_resumes_to_the_same_scores(

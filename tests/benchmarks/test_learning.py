@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -30,9 +31,16 @@ def test_learning(
     assert "FAILED: python -m agents.train a2c" in printed
     assert "no-such-option" in (tmp_path / "TextNER-v0" / "a2c" / "0" / "train.log").read_text()
 
-    monkeypatch.setattr(learning.subprocess, "run", None)
-    only = Settings(out=tmp_path, seeds=1, only=("TextNER-v0/reinforce",))
-    assert learning.run(only) == 0  # from the files that are there
+    with monkeypatch.context() as patch:
+        patch.setattr(learning.subprocess, "run", None)
+        only = Settings(out=tmp_path, seeds=1, only=("TextNER-v0/reinforce",))
+        assert learning.run(only) == 0  # from the files that are there
+
+    failing = dataclasses.replace(recipe, clone="--no-such-option 1")
+    monkeypatch.setattr(learning, "RECIPES", {"TextNER-v0": failing})
+    assert learning.run(only) == 1
+    log = tmp_path / "TextNER-v0" / "reinforce" / "0" / "train.log"
+    assert log.read_text().startswith("its start failed")
 
 
 def test_unknown_cell() -> None:
