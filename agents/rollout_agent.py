@@ -57,8 +57,7 @@ class RolloutAgent(LanguageAgent):
             self._collector = self.new_collector()
         if self._collector.fresh or self.at_rest():
             self._collector.restart(env_seed + self._own_slots().start)
-        # The first update may shift new values, which running episodes would have as they were.
-        finish = not self.iteration or (self.iteration + 1) % self.config.checkpoint_every == 0
+        finish = self._rests_after(self.iteration + 1)
         try:
             episodes = self._collector.collect(self.config.steps, generator, finish=finish)
         except FloatingPointError as error:
@@ -114,7 +113,14 @@ class RolloutAgent(LanguageAgent):
 
     def at_rest(self) -> bool:
         """Whether no episode is running that the next iteration goes on with."""
-        return bool(self.iteration % self.config.checkpoint_every == 0)
+        return self._rests_after(self.iteration)
+
+    def _rests_after(self, iteration: int) -> bool:
+        """Whether all episodes end with this one, counted from 1.
+
+        The first update may shift new values, which running episodes would have as they were.
+        """
+        return iteration <= 1 or iteration % self.config.checkpoint_every == 0
 
     def _rollout_numbers(self, episodes: Sequence[Episode]) -> Numbers:
         """What the episodes were worth."""

@@ -71,7 +71,8 @@ class RolloutConfig(TrainingConfig):
     gamma: float = 1.0
     """Discount."""
     checkpoint_every: int = 10
-    """Iterations between checkpoints; at each, running episodes end and new ones begin."""
+    """Iterations between checkpoints, of which the first iteration leaves one too; at each, running
+    episodes end and new ones begin."""
     imitation_weight: float = 0.0
     """Weight, in every minibatch's loss, of imitating a minibatch of demonstrations; 0 for none."""
     imitation_episodes: int = 300

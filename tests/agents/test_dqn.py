@@ -205,7 +205,7 @@ def test_values_begin_right_on_average_in_model_and_target() -> None:
 @pytest.mark.parametrize(
     ("steps", "settings"),
     [
-        (1800, {"double": False, "dueling": False, "n_step": 1, "target_rate": 0.1}),
+        (2600, {"double": False, "dueling": False, "n_step": 1, "target_rate": 0.1}),
         (1000, {"double": True, "dueling": True, "n_step": 2}),
         (1000, {"priority_exponent": 0.6, "twins": True}),
     ],
