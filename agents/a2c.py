@@ -17,17 +17,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from torch import Tensor
 
 from agents.advantages import (
     by_episode,
     explained_variance,
-    policy_gradient_loss,
-    side_by_side,
     steps_of,
 )
-from agents.batching import Batch, Places, evaluate
-from agents.descent import Numbers, mean_numbers
+from agents.descent import Numbers
 from agents.episodes import Episode, total_steps
 from agents.policy_gradient import PolicyGradientAgent
 from agents.returns import Floats, generalised_advantages, n_step_returns, normalised
@@ -73,16 +69,9 @@ class A2C(PolicyGradientAgent):
         self._schedule(total_steps(episodes))
         advantages, returns = advantages_and_returns(episodes, config)
 
-        def loss_of(batch: Batch, places: Places) -> tuple[Tensor, Numbers]:
-            return policy_gradient_loss(
-                evaluate(self.model, batch),
-                side_by_side(advantages, places, self.device),
-                side_by_side(returns, places, self.device),
-                config.value_coefficient,
-                config.entropy_coefficient,
-            )
-
-        numbers = mean_numbers(list(self.descent.once(episodes, loss_of, rng)))
+        numbers = self.follow(
+            episodes, advantages, returns, config.value_coefficient, config.entropy_coefficient, rng
+        )
         return numbers | {"value/explained_variance": explained_variance(episodes, returns)}
 
 

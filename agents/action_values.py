@@ -237,12 +237,9 @@ class ActionValueAgent(RolloutAgent):
         groups = microbatches(episodes, tokens)
         returns_N = side_by_side(returns, np.concatenate(groups), self.device)
         values_KN, best_N = self._values_of(episodes, groups)
-        gap, wide = _gap(returns_N, best_N), _gap(values_KN.mean(dim=0), best_N)
-        others = int((~best_N).sum())
-        if (
-            q_head.new and others and wide > gap > 2 * float(returns_N.std()) / others**0.5
-        ):  # no accident
-            q_head.narrow(max(gap / wide, NARROWEST))
+        factor = narrowing(returns_N, values_KN.mean(dim=0), best_N)
+        if q_head.new and factor < 1:
+            q_head.narrow(factor)
             values_KN, _ = self._values_of(episodes, groups)
         q_head.shift((returns_N - values_KN).mean(dim=1))
         self.model.note_change()
@@ -265,6 +262,24 @@ class ActionValueAgent(RolloutAgent):
             values.append(taken_values(values_KNA, batch.actions_N))
             best.append(legal_values(values_KNA, batch.legal_NA).argmax(dim=1) == batch.actions_N)
         return torch.cat(values, dim=1), torch.cat(best)
+
+
+def narrowing(returns_N: Tensor, values_N: Tensor, best_N: Tensor) -> float:
+    """The factor by which to bring action values closer together, `NARROWEST` to 1.
+
+    1 where the values of best and other actions differ by no more than the returns do, or where
+    the returns' difference may be an accident of two standard errors.
+
+    Args:
+        returns_N: what came of the actions that were taken.
+        values_N: what they were held to be worth.
+        best_N: which of them were the best ones, by these values.
+    """
+    others = int((~best_N).sum())
+    gap, wide = _gap(returns_N, best_N), _gap(values_N, best_N)
+    if others == 0 or not wide > gap > 2 * float(returns_N.std()) / others**0.5:
+        return 1.0
+    return max(gap / wide, NARROWEST)
 
 
 def _gap(values_N: Tensor, best_N: Tensor) -> float:

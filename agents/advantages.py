@@ -13,7 +13,6 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from agents.batching import Evaluation
 from agents.episodes import Episode
 from agents.returns import Floats, n_step_returns, step_mask
 
@@ -70,35 +69,3 @@ def explained_variance(episodes: Sequence[Episode], returns: Sequence[Floats]) -
     target, value = np.concatenate(returns), np.concatenate([e.values_T for e in episodes])
     variance = float(target.var())
     return 1.0 - float((target - value).var()) / variance if variance > 0 else 0.0
-
-
-def policy_gradient_loss(
-    new: Evaluation,
-    advantages_N: Tensor,
-    returns_N: Tensor,
-    value_coefficient: float,
-    entropy_coefficient: float,
-) -> tuple[Tensor, dict[str, float]]:
-    """The loss whose gradient is the policy gradient, and its parts to log.
-
-    Mean over states of - A log pi(a | s) + c_v (V - R)^2 / 2 - c_e H.
-
-    Args:
-        new: what the model makes of the states.
-        advantages_N: A, constants.
-        returns_N: R, what the values are drawn to.
-        value_coefficient: c_v; 0 where the values are not used.
-        entropy_coefficient: c_e.
-    """
-    policy_loss = -(advantages_N * new.log_probs).mean()
-    entropy = new.entropies.mean()
-    loss = policy_loss - entropy_coefficient * entropy
-    numbers = {
-        "policy/loss": float(policy_loss.detach()),
-        "policy/entropy": float(entropy.detach()),
-    }
-    if value_coefficient:
-        value_loss = 0.5 * (new.values - returns_N).square().mean()
-        loss = loss + value_coefficient * value_loss
-        numbers["value/loss"] = float(value_loss.detach())
-    return loss, numbers

@@ -6,9 +6,13 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
+from torch import Tensor
 
-from agents.advantages import monte_carlo_returns
+from agents.advantages import monte_carlo_returns, side_by_side
+from agents.batching import Batch, Evaluation, Places, evaluate
+from agents.descent import Numbers, mean_numbers
 from agents.episodes import Episode
+from agents.returns import Floats
 from agents.rollout_agent import RolloutAgent
 from agents.settings import PolicyConfig
 
@@ -34,3 +38,66 @@ class PolicyGradientAgent(RolloutAgent):
             dataclasses.replace(episode, values_T=episode.values_T + np.float32(error))
             for episode in episodes
         ]
+
+    def follow(
+        self,
+        episodes: Sequence[Episode],
+        advantages: Sequence[Floats],
+        returns: Sequence[Floats],
+        value_coefficient: float,
+        entropy_coefficient: float,
+        rng: np.random.Generator,
+    ) -> Numbers:
+        """Pass over episodes once by `policy_gradient_loss`; numbers to log.
+
+        Args:
+            episodes: to learn from.
+            advantages: of their steps, one array an episode.
+            returns: what values are drawn to, likewise.
+            value_coefficient: weight of the value loss; 0 where the values are not used.
+            entropy_coefficient: weight of the entropy bonus.
+            rng: of the order.
+        """
+
+        def loss_of(batch: Batch, places: Places) -> tuple[Tensor, Numbers]:
+            return policy_gradient_loss(
+                evaluate(self.model, batch),
+                side_by_side(advantages, places, self.device),
+                side_by_side(returns, places, self.device),
+                value_coefficient,
+                entropy_coefficient,
+            )
+
+        return mean_numbers(list(self.descent.once(episodes, loss_of, rng)))
+
+
+def policy_gradient_loss(
+    new: Evaluation,
+    advantages_N: Tensor,
+    returns_N: Tensor,
+    value_coefficient: float,
+    entropy_coefficient: float,
+) -> tuple[Tensor, dict[str, float]]:
+    """The loss whose gradient is the policy gradient, and its parts to log.
+
+    Mean over states of - A log pi(a | s) + c_v (V - R)^2 / 2 - c_e H.
+
+    Args:
+        new: what the model makes of the states.
+        advantages_N: A, constants.
+        returns_N: R, what the values are drawn to.
+        value_coefficient: c_v; 0 where the values are not used.
+        entropy_coefficient: c_e.
+    """
+    policy_loss = -(advantages_N * new.log_probs).mean()
+    entropy = new.entropies.mean()
+    loss = policy_loss - entropy_coefficient * entropy
+    numbers = {
+        "policy/loss": float(policy_loss.detach()),
+        "policy/entropy": float(entropy.detach()),
+    }
+    if value_coefficient:
+        value_loss = 0.5 * (new.values - returns_N).square().mean()
+        loss = loss + value_coefficient * value_loss
+        numbers["value/loss"] = float(value_loss.detach())
+    return loss, numbers

@@ -21,16 +21,12 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
-from torch import Tensor
 
 from agents.advantages import (
     explained_variance,
     monte_carlo_returns,
-    policy_gradient_loss,
-    side_by_side,
 )
-from agents.batching import Batch, Places, evaluate
-from agents.descent import Numbers, mean_numbers
+from agents.descent import Numbers
 from agents.episodes import Episode, total_steps
 from agents.policy_gradient import PolicyGradientAgent
 from agents.returns import Floats, normalised
@@ -75,16 +71,9 @@ class REINFORCE(PolicyGradientAgent):
         advantages, returns = advantages_and_returns(episodes, config)
         value_coefficient = config.value_coefficient if config.baseline == "value" else 0.0
 
-        def loss_of(batch: Batch, places: Places) -> tuple[Tensor, Numbers]:
-            return policy_gradient_loss(
-                evaluate(self.model, batch),
-                side_by_side(advantages, places, self.device),
-                side_by_side(returns, places, self.device),
-                value_coefficient,
-                config.entropy_coefficient,
-            )
-
-        numbers = mean_numbers(list(self.descent.once(episodes, loss_of, rng)))
+        numbers = self.follow(
+            episodes, advantages, returns, value_coefficient, config.entropy_coefficient, rng
+        )
         if config.baseline == "value":
             numbers["value/explained_variance"] = explained_variance(episodes, returns)
         return numbers

@@ -51,8 +51,6 @@ def build_model(
     """
     if isinstance(model, AgentModel):
         _check_fits(model, contract)
-        if isinstance(model.policy, CopyHead):
-            model.memory = contract.max_tokens
         if heads.q != "none" and (model.heads.q, model.heads.twins) != (heads.q, heads.twins):
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
@@ -107,7 +105,6 @@ def assemble(
             adapted(backbone, config),
             contract.action_tokens,
             contract.action_positions,
-            contract.max_tokens,
             heads,
             config,
         )

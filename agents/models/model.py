@@ -5,6 +5,7 @@ Shapes: B sequences, T tokens, N states, A actions, D hidden size.
 
 from __future__ import annotations
 
+import sys
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from operator import attrgetter
@@ -28,6 +29,7 @@ from agents.models.heads import (
 from agents.models.model_config import ModelConfig
 from agents.models.pointing import CopyHead, PointerHead
 
+WHOLE_PROMPT = sys.maxsize
 VERSION = attrgetter("_version")
 """How often a tensor was written in place."""
 
@@ -61,7 +63,6 @@ class AgentModel(nn.Module):
         action_tokens: the token id that each action appends.
         action_positions: the position in the prefix that each action points at (-1 for none); None
             where actions do not point.
-        max_tokens: of a prefix.
         heads: which heads to put on; the pointer needs `action_positions`.
         config: how the backbone was prepared, and the precision in which it runs.
 
@@ -77,7 +78,6 @@ class AgentModel(nn.Module):
         backbone: Backbone,
         action_tokens: tuple[int, ...],
         action_positions: tuple[int, ...] | None = None,
-        max_tokens: int = 0,
         heads: Heads | None = None,
         config: ModelConfig | None = None,
     ) -> None:
@@ -95,7 +95,7 @@ class AgentModel(nn.Module):
         self.register_buffer("action_tokens", torch.tensor(action_tokens), persistent=False)
         self.policy: ActionHead
         self.memory = 0
-        """How many of a sequence's first tokens the heads look at."""
+        """How many of a sequence's first tokens the heads look at, if its prompt has so many."""
         if self.heads.policy == "pointer":
             if action_positions is None:
                 raise ModelError(
@@ -110,7 +110,7 @@ class AgentModel(nn.Module):
             assert isinstance(self.policy, LMHead)
             tokens = torch.tensor(action_tokens)
             self.policy = CopyHead(backbone.width, self.policy, rows, tokens)
-            self.memory = max_tokens
+            self.memory = WHOLE_PROMPT
         self.value_head = ValueHead(backbone.width)
         self.q_head: QHead | None = None
         if self.heads.q != "none":

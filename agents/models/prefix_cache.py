@@ -16,7 +16,7 @@ from torch import Tensor
 from agents.models.backbone import Ints
 from agents.models.heads import States
 from agents.models.model import AgentModel
-from agents.models.prompt_bank import Prompt, PromptBank
+from agents.models.prompt_bank import Prompt, PromptBank, grown
 
 Tokens = npt.NDArray[np.integer]
 Mask = npt.NDArray[np.bool_]
@@ -177,15 +177,16 @@ class PrefixCache:
         rows_R = bank.rows(prompts, self.num_slots // 4, others)
         self._slots.copy_from(bank.cache, rows_R, slots_R, int(lengths_S[slots_R].max()))
         rows = torch.from_numpy(rows_R).to(bank.hidden_KD.device)
-        self._keep(slots_R, bank.hidden_KD[rows], bank.memory_KPD[rows])
+        memory_KPD = bank.memory_KPD[:, : int(lengths_S[slots_R].max())]
+        self._keep(slots_R, bank.hidden_KD[rows], memory_KPD[rows])
 
     def _read(self, tokens_SL: Tokens, lengths_S: npt.NDArray[np.integer], slots_R: Ints) -> None:
         """Read the whole prefixes of some slots, which have grown beyond their prompts."""
         lengths_R = lengths_S[slots_R].astype(np.int64)
         tokens_RT = tokens_SL[slots_R, : int(lengths_R.max())].astype(np.int64)
-        hidden_RD, memory_RPD = self._slots.begin(
-            slots_R, tokens_RT, lengths_R, self._prompts_S[slots_R], self.model.memory
-        )
+        prompts_R = self._prompts_S[slots_R]
+        memory = min(self.model.memory, int(prompts_R.max()))
+        hidden_RD, memory_RPD = self._slots.begin(slots_R, tokens_RT, lengths_R, prompts_R, memory)
         self._keep(slots_R, hidden_RD.float(), memory_RPD.float())
 
     def _keep(self, slots_R: Ints, hidden_RD: Tensor, memory_RPD: Tensor) -> None:
@@ -197,8 +198,8 @@ class PrefixCache:
         if not self.model.memory:
             return
         if self._memory_SPD is None:
-            shape = (self.num_slots, self.model.memory, memory_RPD.shape[2])
-            self._memory_SPD = memory_RPD.new_zeros(shape)
+            self._memory_SPD = memory_RPD.new_zeros(self.num_slots, 0, memory_RPD.shape[2])
+        self._memory_SPD = grown(self._memory_SPD, memory_RPD.shape[1])
         self._memory_SPD[slots, : memory_RPD.shape[1]] = memory_RPD
 
     def _reserve(self, columns: int) -> None:

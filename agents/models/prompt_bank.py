@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
+from torch.nn import functional as F
 
 from agents.models.backbone import Ints
 from agents.models.model import AgentModel
@@ -92,8 +94,14 @@ class PromptBank:
         hidden_RD, memory_RPD = (states.float() for states in found)
         if not self.hidden_KD.numel():
             self.hidden_KD = hidden_RD.new_zeros(self.size, hidden_RD.shape[1])
-            shape = (self.size, self.model.memory, memory_RPD.shape[2])
-            self.memory_KPD = memory_RPD.new_zeros(shape)
+            self.memory_KPD = memory_RPD.new_zeros(self.size, 0, memory_RPD.shape[2])
         places = torch.tensor(rows, device=hidden_RD.device)
         self.hidden_KD.index_copy_(0, places, hidden_RD)
+        self.memory_KPD = grown(self.memory_KPD, memory_RPD.shape[1])
         self.memory_KPD[places, : memory_RPD.shape[1]] = memory_RPD
+
+
+def grown(memory_RPD: Tensor, columns: int) -> Tensor:
+    """The same with room for hidden states of at least so many tokens."""
+    missing = columns - memory_RPD.shape[1]
+    return F.pad(memory_RPD, (0, 0, 0, missing)) if missing > 0 else memory_RPD

@@ -21,7 +21,7 @@ ACTIONS = (4, 7, 9)
 
 def copying(name: str = "llama") -> AgentModel:
     torch.manual_seed(0)
-    return AgentModel(make_backbone(name), ACTIONS, max_tokens=16, heads=Heads(policy="copy"))
+    return AgentModel(make_backbone(name), ACTIONS, heads=Heads(policy="copy"))
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents import AgentError, evaluate
-from agents.advantages import policy_gradient_loss
 from agents.agent import LanguageAgent
 from agents.batching import Evaluation
 from agents.episodes import Episode
+from agents.policy_gradient import policy_gradient_loss
 from agents.reinforce import REINFORCE, REINFORCEConfig, advantages_and_returns, baselines
 from agents.state import weights
 
