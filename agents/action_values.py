@@ -21,7 +21,7 @@ from agents.episodes import Episode
 from agents.errors import AgentError
 from agents.exploration import ExplorationConfig, Strategy, VisitCounts, prefix_keys
 from agents.models.distribution import invert, take
-from agents.models.heads import States
+from agents.models.heads import QForm, States
 from agents.models.model import AgentModel, Decision, Heads
 from agents.rollout import Collector
 from agents.rollout_agent import RolloutAgent
@@ -154,8 +154,10 @@ NARROWEST = 0.1
 class ActionValueConfig(ExplorationConfig):
     """Settings of the algorithms that learn action values."""
 
-    dueling: bool = True
-    """Split action values into the state's value and the actions' advantages."""
+    q_head: QForm = "softmax"
+    """How action values follow from the head's scores: as the state's value and a softmax of the
+    scores, which fits where few actions are right (softmax); as the state's value and the actions'
+    advantages (dueling); as they are (plain)."""
     twins: bool = False
     """Learn two heads of action values; targets and acting take the lower value."""
     huber_delta: float = 1.0
@@ -184,7 +186,7 @@ class ActionValueAgent(RolloutAgent):
         """The usual policy head, from which those for action values begin."""
         return Heads(
             policy=super().heads(contract).policy,
-            q="dueling" if self.config.dueling else "plain",
+            q=self.config.q_head,
             twins=self.config.twins,
         )
 
@@ -223,12 +225,11 @@ class ActionValueAgent(RolloutAgent):
 
     @torch.inference_mode()
     def begin_at_the_returns(self, episodes: Sequence[Episode]) -> None:
-        """Scale and shift new action values so that they are right on average.
+        """Scale and shift new action values so that they fit the returns as well as they can.
 
         A clone's scores lie as far apart as its likelihoods do, which has nothing to do with
-        returns. Where exploration took enough actions that are not the best ones, the values of
-        both come to differ by no more than the returns do. Neither changes the actions' ranking,
-        and it is not upset by errors that all values share.
+        returns. Neither change upsets the actions' ranking, and what follows is not upset by errors
+        that all values share.
         """
         q_head = self.model.q_head
         assert q_head is not None
@@ -236,52 +237,42 @@ class ActionValueAgent(RolloutAgent):
         tokens = self.config.microbatch_tokens or self.config.minibatch_tokens
         groups = microbatches(episodes, tokens)
         returns_N = side_by_side(returns, np.concatenate(groups), self.device)
-        values_KN, best_N = self._values_of(episodes, groups)
-        factor = narrowing(returns_N, values_KN.mean(dim=0), best_N)
-        if q_head.new and factor < 1:
-            q_head.narrow(factor)
-            values_KN, _ = self._values_of(episodes, groups)
+        values_KN = self._values_of(episodes, groups)
+        if q_head.new:
+            q_head.narrow(narrowing(returns_N, values_KN.mean(dim=0)))
+            values_KN = self._values_of(episodes, groups)
         q_head.shift((returns_N - values_KN).mean(dim=1))
         self.model.note_change()
 
-    def _values_of(
-        self, episodes: Sequence[Episode], groups: Sequence[Places]
-    ) -> tuple[Tensor, Tensor]:
-        """The values of the actions taken (K, N), and which of them are the best ones (N,).
+    def _values_of(self, episodes: Sequence[Episode], groups: Sequence[Places]) -> Tensor:
+        """The values of the actions taken, (K, N).
 
         Args:
             episodes: all.
             groups: places of some of them at a time.
         """
         values: list[Tensor] = []
-        best: list[Tensor] = []
         for places in groups:
             chosen = [episodes[place] for place in places]
             batch = make_batch(chosen, self.contract.n_actions, self.device)
             values_KNA = self.model.q_values(read(self.model, batch), batch.legal_NA)
             values.append(taken_values(values_KNA, batch.actions_N))
-            best.append(legal_values(values_KNA, batch.legal_NA).argmax(dim=1) == batch.actions_N)
-        return torch.cat(values, dim=1), torch.cat(best)
+        return torch.cat(values, dim=1)
 
 
-def narrowing(returns_N: Tensor, values_N: Tensor, best_N: Tensor) -> float:
-    """The factor by which to bring action values closer together, `NARROWEST` to 1.
+def narrowing(returns_N: Tensor, values_N: Tensor) -> float:
+    """The factor that brings values closest to returns but for a constant, `NARROWEST` to 1.
 
-    1 where the values of best and other actions differ by no more than the returns do, or where
-    the returns' difference may be an accident of two standard errors.
+    That of least squares; 1 where it may be an accident of two standard errors.
 
     Args:
         returns_N: what came of the actions that were taken.
         values_N: what they were held to be worth.
-        best_N: which of them were the best ones, by these values.
     """
-    others = int((~best_N).sum())
-    gap, wide = _gap(returns_N, best_N), _gap(values_N, best_N)
-    if others == 0 or not wide > gap > 2 * float(returns_N.std()) / others**0.5:
+    values_N, returns_N = values_N - values_N.mean(), returns_N - returns_N.mean()
+    square = float(values_N.square().sum())
+    if square == 0:
         return 1.0
-    return max(gap / wide, NARROWEST)
-
-
-def _gap(values_N: Tensor, best_N: Tensor) -> float:
-    """By how much some values are higher, on average, where the best action was taken."""
-    return float(values_N[best_N].mean() - values_N[~best_N].mean())
+    slope = float(values_N @ returns_N) / square
+    error = float((returns_N - slope * values_N).square().mean()) / square
+    return min(max(slope, NARROWEST), 1.0) if slope > 2 * error**0.5 else 1.0

@@ -11,7 +11,8 @@ from scipy.stats import t as student
 
 CLONE = "bc"
 """The algorithm that all others start from."""
-LADDER = ("random", "majority", "heuristic", "cloned", "expert")
+CLONED = "cloned"
+LADDER = ("random", "majority", "heuristic", CLONED, "expert")
 """What stands beside the algorithms, as `agents.train` names it."""
 
 
@@ -57,38 +58,41 @@ def table_of(results: Sequence[tuple[str, str, dict[str, Any]]]) -> str:
 
 def _section(env: str, runs: Sequence[tuple[str, dict[str, Any]]]) -> str:
     score_name = runs[0][1]["score_name"]
-    rows = []
+
+    def score(facts: dict[str, Any], label: str) -> float:
+        return float(facts["scores"][label][score_name]["value"])
+
+    lines = []
+    most = 0
     for label in LADDER:
         # The same seed has the same start, whichever algorithm goes on from it.
-        by_seed = {
-            facts["settings"]["seed"]: facts["scores"][label][score_name]["value"]
-            for _, facts in runs
-            if label in facts["scores"]
-        }
+        scored = [facts for _, facts in runs if label in facts["scores"]]
+        by_seed = {facts["settings"]["seed"]: score(facts, label) for facts in scored}
         if by_seed:
-            clones = [facts for name, facts in runs if (name, label) == (CLONE, "cloned")]
-            rows.append((label, spread(list(by_seed.values())), *_cost(clones)))
+            clones = [facts for name, facts in runs if (name, label) == (CLONE, CLONED)]
+            lines.append(_line(label, str(spread(list(by_seed.values()))), "", clones))
+            most = max(most, len(by_seed))
     for algorithm in dict.fromkeys(name for name, _ in runs if name != CLONE):
         own = [facts for name, facts in runs if name == algorithm]
-        scores = spread([facts["scores"][facts["algorithm"]][score_name]["value"] for facts in own])
-        rows.insert(len(rows) - 1, (own[0]["algorithm"], scores, *_cost(own)))
-    seeds = max(scores.seeds for _, scores, _, _ in rows)
-    lines = [
-        f"**{env}**, {score_name} on the test split, {seeds} seeds; all start from `cloned`",
-        "",
-        f"| agent | {score_name} [95 %] | actions | minutes |",
-        "|---|---|---|---|",
-        *(
-            f"| {label} | {scores} | {steps} | {minutes} |"
-            for label, scores, steps, minutes in rows
-        ),
-    ]
-    return "\n".join(lines)
+        name = own[0]["algorithm"]
+        ends = [score(facts, name) for facts in own]
+        gains = [end - score(facts, CLONED) for end, facts in zip(ends, own, strict=True)]
+        lines.insert(len(lines) - 1, _line(name, str(spread(ends)), str(spread(gains)), own))
+    return "\n".join(
+        [
+            f"**{env}**, {score_name} on the test split, {most} seeds; all start from `{CLONED}`",
+            "",
+            f"| agent | {score_name} [95 %] | gain over its start [95 %] | actions | minutes |",
+            "|---|---|---|---|---|",
+            *lines,
+        ]
+    )
 
 
-def _cost(runs: Sequence[dict[str, Any]]) -> tuple[str, str]:
-    """The actions and the minutes of runs, on average, as text."""
-    if not runs:
-        return "", ""
-    minutes = mean(facts["training_seconds"] for facts in runs) / 60
-    return f"{mean(facts['timesteps'] for facts in runs):,.0f}", f"{minutes:.1f}"
+def _line(label: str, scores: str, gains: str, runs: Sequence[dict[str, Any]]) -> str:
+    """A line of the table, with the actions and minutes of the runs, on average."""
+    steps = minutes = ""
+    if runs:
+        steps = f"{mean(facts['timesteps'] for facts in runs):,.0f}"
+        minutes = f"{mean(facts['training_seconds'] for facts in runs) / 60:.1f}"
+    return f"| {label} | {scores} | {gains} | {steps} | {minutes} |"

@@ -37,12 +37,33 @@ RECIPES: dict[str, Recipe] = {
         },
     ),
     "TextQASpan-v0": Recipe(
-        clone="--model reader --episodes 40000 --epochs 1 --learning-rate 5e-4",
-        shared="--minibatch-tokens 4096 --validate-every 20",
+        clone="--model reader --episodes 50000 --epochs 1 --learning-rate 5e-4",
+        shared="--validate-every 20",
         algorithms={
-            "dqn": "--total-timesteps 250000 --learning-rate 3e-4 --replay-ratio 2 "
-            "--exploration boltzmann --temperature 0.05",
-            "ppo": "--total-timesteps 300000 --learning-rate 2e-4 --warmup 0.03",
+            "epsilon-greedy": "--total-timesteps 150000 --minibatch-tokens 4096",
+            "dqn": "--total-timesteps 150000 --minibatch-tokens 4096 --learning-rate 3e-4 "
+            "--replay-ratio 2",
+            "reinforce": "--total-timesteps 200000 --minibatch-tokens 1024 --learning-rate 2e-4 "
+            "--warmup 0.03",
+            "a2c": "--total-timesteps 200000 --minibatch-tokens 1024 --learning-rate 2e-4 "
+            "--warmup 0.03",
+            "ppo": "--total-timesteps 250000 --minibatch-tokens 4096 --learning-rate 2e-4 "
+            "--warmup 0.03",
+        },
+    ),
+    "TextQA-v0": Recipe(
+        clone="--model reader --head copy --episodes 50000 --epochs 1 --learning-rate 7e-4",
+        shared="--validate-every 20",
+        algorithms={
+            "epsilon-greedy": "--total-timesteps 200000 --minibatch-tokens 4096",
+            "dqn": "--total-timesteps 200000 --minibatch-tokens 4096 --learning-rate 3e-4 "
+            "--replay-ratio 2",
+            "reinforce": "--total-timesteps 250000 --minibatch-tokens 1024 --learning-rate 2e-4 "
+            "--warmup 0.03",
+            "a2c": "--total-timesteps 250000 --lam 1 --minibatch-tokens 1024 --learning-rate 2e-4 "
+            "--warmup 0.03",
+            "ppo": "--total-timesteps 300000 --lam 1 --minibatch-tokens 4096 --learning-rate 2e-4 "
+            "--warmup 0.03",
         },
     ),
     "TextSummarization-v0": Recipe(
@@ -55,11 +76,11 @@ RECIPES: dict[str, Recipe] = {
         },
     ),
     "TextDialogue-v0": Recipe(
-        clone="--model reader --head copy --episodes 10000 --epochs 1 --learning-rate 7e-4 "
+        clone="--model reader --head copy --episodes 20000 --epochs 1 --learning-rate 7e-4 "
         "--minibatch-tokens 2048",
         shared="--validate-every 10 --validation-episodes 500",
         algorithms={
-            "ppo": "--total-timesteps 400000 --reward dense --lam 1 --temperature 0.8 "
+            "ppo": "--total-timesteps 300000 --reward dense --lam 1 --temperature 0.8 "
             "--entropy-coefficient 0 --learning-rate 3e-4 --warmup 0.02 --steps 8192 "
             "--minibatch-tokens 8192",
         },

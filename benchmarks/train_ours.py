@@ -55,7 +55,7 @@ def dqn(job: Job, pace: Pace) -> None:
         learning_starts=0,
         replay_ratio=job.replay,
         n_step=1,
-        dueling=False,
+        q_head="plain",
         epsilon_start=0.05,
         epsilon_schedule="constant",
         learning_rate_schedule="constant",

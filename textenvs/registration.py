@@ -19,12 +19,19 @@ IDS = {
 """Each id of the suite and its task."""
 
 
-def register(env_id: str, task: str | type[Task], **options: Any) -> None:
+def register(
+    env_id: str,
+    task: str | type[Task],
+    *,
+    reward_threshold: float | None = None,
+    **options: Any,
+) -> None:
     """Register a task with Gymnasium, for `gymnasium.make` and `gymnasium.make_vec`.
 
     Args:
         env_id: Such as ``"Reverse-v0"`` or ``"mine/Reverse-v0"``.
         task: A subclass of `Task`; or its place as ``"module:Class"``, imported when it is used.
+        reward_threshold: The mean return over a split at which it counts as solved.
         **options: Defaults of its options.
 
     Raises:
@@ -47,6 +54,7 @@ def register(env_id: str, task: str | type[Task], **options: Any) -> None:
         id=env_id,
         entry_point="textenvs.env:TextEnv",
         vector_entry_point="textenvs.vector_env:TextVectorEnv",
+        reward_threshold=reward_threshold,
         kwargs={"task": task, **options},
     )
 

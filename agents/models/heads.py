@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-SCALE_OF_Q = 0.1
-"""New action values are the policy's scores times this: rewards are in [0, 1], scores in nats."""
+QForm = Literal["plain", "dueling", "softmax"]
+"""How action values follow from scores; see `QHead`."""
+SCALES: dict[QForm, float] = {"plain": 0.1, "dueling": 0.1, "softmax": 1.0}
+"""What new ones are multiplied by: rewards are in [0, 1], a policy's scores in nats."""
 
 
 class States(NamedTuple):
@@ -24,7 +26,7 @@ class States(NamedTuple):
         hidden_ND: hidden states of the states' last tokens.
         memory_RPD: hidden states of the first tokens of each sequence, which a pointer points at;
             None where no head does.
-        rows_N: the sequence of each state, in their order; None where each has one state.
+        rows_N: the sequence of each state; None where each has one state.
         prompts_R: how many of these tokens are the prompt's; None where no head points.
         tokens_RP: the tokens themselves; None where no head points.
     """
@@ -142,8 +144,16 @@ class ValueHead(nn.Sequential):
 class QHead(nn.Module):
     """Action values of each state, by one head or two (twins, van Hasselt 2010).
 
-    Plain: Q(s, a) is an action head's score. Dueling (Wang et al. 2016, equation 9): Q(s, a) =
-    V(s) + A(s, a) - mean over legal a' of A(s, a'). To either a constant of its own is added.
+    Of an action head's scores, scaled by c, and with a constant of each head's own:
+
+    - plain: Q(s, a) = c score(s, a).
+    - dueling (Wang et al. 2016, equation 9): Q(s, a) = V(s) + A(s, a) - mean over legal a' of
+      A(s, a'), A the scaled scores.
+    - softmax: Q(s, a) = V(s) + c softmax over legal actions of the scores (a). Where one action of
+      a state is right, a policy's probability of it is its value, if it is as sure as it is often
+      right, which a clone is: these values begin near the right ones. What lowers the value of one
+      action raises the others', as in a policy. What it cannot say is that one of many actions is
+      much worse than all others.
 
     Scores are scaled by what is no weight: Adam's steps are as large for small weights as for large
     ones, so that small copies of a policy's weights would be forgotten at once.
@@ -151,17 +161,20 @@ class QHead(nn.Module):
     Args:
         scorers: an action head for each of the K heads.
         width: D.
-        dueling: whether a value is split off.
+        form: how values follow from scores.
     """
 
-    def __init__(self, scorers: Sequence[ActionHead], width: int, dueling: bool) -> None:
+    def __init__(self, scorers: Sequence[ActionHead], width: int, form: QForm) -> None:
         """Put the heads together."""
         super().__init__()
+        self.form = form
         self.scorers = nn.ModuleList(scorers)
-        self.values = nn.ModuleList(ValueHead(width) for _ in scorers) if dueling else None
+        self.values = None
+        if form != "plain":
+            self.values = nn.ModuleList(ValueHead(width) for _ in scorers)
         self.offsets = nn.Parameter(torch.zeros(len(scorers)))
         # Does not learn; a target network shares it, as all that does not learn.
-        self.scale = nn.Parameter(torch.tensor(SCALE_OF_Q), requires_grad=False)
+        self.scale = nn.Parameter(torch.tensor(SCALES[form]), requires_grad=False)
 
     @property
     def new(self) -> bool:
@@ -180,14 +193,25 @@ class QHead(nn.Module):
 
     def forward(self, states: States, legal_NA: Tensor | None) -> Tensor:
         """Action values in float32, (K, N, A); those of illegal actions have no meaning."""
-        scores_KNA = self.scale * torch.stack([scorer(states).float() for scorer in self.scorers])
-        offsets_K11 = self.offsets[:, None, None]
+        scores_KNA = torch.stack([scorer(states).float() for scorer in self.scorers])
+        values_KNA = self.offsets[:, None, None] + self.scale * _compared(
+            scores_KNA, legal_NA, self.form
+        )
         if self.values is None:
-            return offsets_K11 + scores_KNA
-        if legal_NA is None:
-            mean_KN1 = scores_KNA.mean(dim=-1, keepdim=True)
-        else:
-            counts_N1 = legal_NA.sum(dim=-1, keepdim=True)
-            mean_KN1 = (scores_KNA * legal_NA).sum(dim=-1, keepdim=True) / counts_N1
+            return values_KNA
         values_KN = torch.stack([value(states.hidden_ND) for value in self.values])
-        return offsets_K11 + values_KN.unsqueeze(-1) + scores_KNA - mean_KN1
+        return values_KNA + values_KN.unsqueeze(-1)
+
+
+def _compared(scores_KNA: Tensor, legal_NA: Tensor | None, form: QForm) -> Tensor:
+    """Scores beside those of the state's other legal actions, (K, N, A); see `QHead`."""
+    if form == "plain":
+        return scores_KNA
+    if form == "softmax":
+        if legal_NA is not None:
+            scores_KNA = scores_KNA.masked_fill(~legal_NA, -torch.inf)
+        return scores_KNA.softmax(dim=-1)
+    if legal_NA is None:
+        return scores_KNA - scores_KNA.mean(dim=-1, keepdim=True)
+    counts_N1 = legal_NA.sum(dim=-1, keepdim=True)
+    return scores_KNA - (scores_KNA * legal_NA).sum(dim=-1, keepdim=True) / counts_N1

@@ -20,6 +20,7 @@ from agents.models.heads import (
     ActionHead,
     LinearHead,
     LMHead,
+    QForm,
     QHead,
     Scores,
     States,
@@ -42,12 +43,12 @@ class Heads:
         policy: "lm" reads the language-model head at the action tokens, "copy" lets it say tokens
             of the prompt again as well, "pointer" compares the state with the tokens at the
             actions' positions.
-        q: action values: none, plain or dueling.
+        q: action values: none, or of which form; see `QHead`.
         twins: two heads for action values instead of one.
     """
 
     policy: Literal["lm", "copy", "pointer"] = "lm"
-    q: Literal["none", "plain", "dueling"] = "none"
+    q: Literal["none"] | QForm = "none"
     twins: bool = False
 
 
@@ -127,7 +128,8 @@ class AgentModel(nn.Module):
         """
         self.heads = heads
         scorers = [self._q_scorer() for _ in range(1 + heads.twins)]
-        self.q_head = QHead(scorers, self.backbone.width, heads.q == "dueling")
+        assert heads.q != "none"
+        self.q_head = QHead(scorers, self.backbone.width, heads.q)
         self.q_head.to(self.device).eval()
         self._counted = None
 
@@ -169,7 +171,7 @@ class AgentModel(nn.Module):
         Args:
             tokens_BT: sequences, padded on the right by any token.
             prompts_B: how many tokens of each are its prompt.
-            rows_N: the sequence of each state, in their order.
+            rows_N: the sequence of each state.
             columns_N: the position of its last token.
         """
         memory = min(self.memory, int(prompts_B.max())) if self.memory else 0

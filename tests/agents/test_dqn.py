@@ -69,7 +69,7 @@ def same_weights(one: DQN, other: DQN) -> bool:
 @pytest.mark.parametrize("masked", [False, True])
 def test_targets_are_those_of_a_slow_loop(double: bool, n_step: int, masked: bool) -> None:
     config = dataclasses.replace(
-        QUICK, double=double, n_step=n_step, gamma=0.9, twins=True, dueling=True
+        QUICK, double=double, n_step=n_step, gamma=0.9, twins=True, q_head="dueling"
     )
     agent = DQN("OneSkill-v0", config, env_kwargs={**TASK, "words": 11})
     rng = np.random.default_rng(0)
@@ -205,8 +205,8 @@ def test_values_begin_right_on_average_in_model_and_target() -> None:
 @pytest.mark.parametrize(
     ("steps", "settings"),
     [
-        (2600, {"double": False, "dueling": False, "n_step": 1, "target_rate": 0.1}),
-        (1000, {"double": True, "dueling": True, "n_step": 2}),
+        (2600, {"double": False, "q_head": "plain", "n_step": 1, "target_rate": 0.1}),
+        (1000, {"double": True, "q_head": "dueling", "n_step": 2}),
         (1000, {"priority_exponent": 0.6, "twins": True}),
     ],
     ids=["plain", "double-dueling-n-step", "prioritised-twins"],
