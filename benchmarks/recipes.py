@@ -41,7 +41,7 @@ RECIPES: dict[str, Recipe] = {
         shared="--validate-every 20",
         algorithms={
             "epsilon-greedy": "--total-timesteps 150000 --minibatch-tokens 4096",
-            "dqn": "--total-timesteps 150000 --minibatch-tokens 4096 --learning-rate 3e-4 "
+            "dqn": "--total-timesteps 250000 --minibatch-tokens 4096 --learning-rate 3e-4 "
             "--replay-ratio 2",
             "reinforce": "--total-timesteps 200000 --minibatch-tokens 1024 --learning-rate 2e-4 "
             "--warmup 0.03",
@@ -55,9 +55,9 @@ RECIPES: dict[str, Recipe] = {
         clone="--model reader --head copy --episodes 50000 --epochs 1 --learning-rate 7e-4",
         shared="--validate-every 20",
         algorithms={
-            "epsilon-greedy": "--total-timesteps 200000 --minibatch-tokens 4096",
-            "dqn": "--total-timesteps 200000 --minibatch-tokens 4096 --learning-rate 3e-4 "
-            "--replay-ratio 2",
+            "epsilon-greedy": "--total-timesteps 250000 --minibatch-tokens 1024",
+            "dqn": "--total-timesteps 200000 --minibatch-tokens 1024 --learning-rate 2e-4 "
+            "--replay-ratio 2 --n-step 12",
             "reinforce": "--total-timesteps 250000 --minibatch-tokens 1024 --learning-rate 2e-4 "
             "--warmup 0.03",
             "a2c": "--total-timesteps 250000 --lam 1 --minibatch-tokens 1024 --learning-rate 2e-4 "
