@@ -29,7 +29,7 @@ from agents.descent import Minibatch, Numbers
 from agents.episodes import Episode, total_steps
 from agents.errors import AgentError
 from agents.imitation import cloning_loss, play_expert
-from agents.recorded import load_episodes
+from agents.offline import load_recorded
 from agents.returns import Floats
 from agents.settings import TrainingConfig
 
@@ -43,7 +43,8 @@ class BCConfig(TrainingConfig):
     episodes: int = 2000
     """Examples whose expert episodes are learnt from (at most those that the split has)."""
     recorded: str | None = None
-    """A file of recorded episodes to learn from, all of them, instead of the expert's."""
+    """A file of recorded episodes to learn from, all of them, instead of the expert's; or
+    minari:ID, a data set of Minari."""
     min_return: float | None = None
     """Leave out episodes with a lower return; None for none."""
     return_temperature: float | None = None
@@ -92,14 +93,13 @@ class BehaviourCloning(LanguageAgent):
         """The recorded episodes, or the expert's on examples of the split, played once and kept.
 
         Raises:
-            RecordingError: the file of recorded episodes is missing, damaged, or of another
-                environment.
+            RecordingError: the recorded episodes are missing, damaged, or of another environment.
             AgentError: no episode has the return that is asked for.
         """
         if self._demonstrations is None:
             config = self.config
             if config.recorded is not None:
-                episodes = load_episodes(config.recorded, self.contract)
+                episodes = load_recorded(config.recorded, self.contract)
             else:
                 episodes = play_expert(self.env, self.contract, config.episodes, self.seed)
             if config.min_return is not None:

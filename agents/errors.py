@@ -27,6 +27,10 @@ class RecordingError(AgentError):
     """Recorded episodes that are missing, damaged or of another environment."""
 
 
+class EndpointError(AgentError):
+    """An API of chat completions that refuses, does not answer, or answers something else."""
+
+
 class TrainingDiverged(RuntimeError):
     """A loss, gradient or reward that is not finite: training has stopped.
 

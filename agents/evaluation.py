@@ -2,49 +2,25 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from gymnasium.vector import AutoresetMode, VectorEnv
 
 from agents.checkpoint import write_atomically
-from agents.environment import Contract, attribute, check_same_contract, make_env, read_contract
-from agents.episodes import examples_in_order
+from agents.environment import attribute, make_env, read_contract
 from agents.errors import AgentError
-from agents.rollout import Choose, Played, play_examples
+from agents.playing import play_split
+from agents.predictor import Predictor, as_predictor
+from agents.rollout import Played
 
 RESAMPLES = 1000
 Aggregate = Callable[[dict[str, npt.NDArray[np.float64]]], dict[str, float]]
-
-
-class Predictor(Protocol):
-    """Anything that chooses actions: agents, baselines, stable-baselines3's models."""
-
-    def predict(
-        self,
-        observation: Any,
-        state: Any = None,
-        episode_start: Any = None,
-        deterministic: bool = True,
-    ) -> tuple[Any, Any]:
-        """Actions for a batch of observations, and the state for the next call.
-
-        One that also takes `action_masks` is given the legal actions.
-        """
-
-
-@runtime_checkable
-class NeedsEnv(Protocol):
-    """A predictor that looks into the environment, as the expert does."""
-
-    def attach(self, env: VectorEnv[Any, Any, Any]) -> None:
-        """Take the vector environment in which it is about to play."""
 
 
 class Interval(NamedTuple):
@@ -90,7 +66,7 @@ class Result:
 
 
 def evaluate(
-    agent: Predictor,
+    agent: Predictor | str,
     env_id: str,
     split: str | None = "test",
     episodes: int | None = None,
@@ -103,7 +79,9 @@ def evaluate(
     """Play each example of a split once.
 
     Args:
-        agent: who plays.
+        agent: who plays: any object with the method of `Predictor`, such as a model of
+            stable-baselines3, or one that answers with text (`TextPredictor`); or the place of one,
+            as ``"module:attribute"`` (see `as_predictor`).
         env_id: the environment.
         split: its split; None for an environment without this option.
         episodes: how many examples, spread evenly over the split; None for all.
@@ -115,21 +93,16 @@ def evaluate(
         env_kwargs: the environment's other options.
 
     Raises:
-        AgentError: the agent was made for another environment.
+        AgentError: there is no such agent, or it was made for another environment.
     """
-    if episodes is not None and episodes < 1:
-        raise AgentError(f"episodes is {episodes}; expected at least 1, or None for all")
+    agent = as_predictor(agent)
     if split is not None:
         env_kwargs["split"] = split
     env = make_env(env_id, num_envs, AutoresetMode.DISABLED, **env_kwargs)
     try:
-        contract, made_for = read_contract(env), getattr(agent, "contract", None)
-        if isinstance(made_for, Contract):
-            check_same_contract(contract, made_for)
-        available = int(attribute(env, "num_examples"))
-        count = available if episodes is None else min(episodes, available)
-        examples = examples_in_order(count, available)
-        played = play_examples(env, contract, examples, chooser(agent, env, deterministic), seed)
+        examples, played = play_split(
+            agent, env, read_contract(env), (env_id, env_kwargs), episodes, deterministic, seed
+        )
         names = sorted({name for each in played for name in each.episode.metrics})
         metrics = {
             name: np.array([each.episode.metrics.get(name, np.nan) for each in played])
@@ -256,27 +229,3 @@ def _with_return(aggregate: Aggregate) -> Aggregate:
         return found | {"return": float(metrics["return"].mean())}
 
     return scores
-
-
-def chooser(
-    agent: Predictor, env: VectorEnv[Any, Any, Any], deterministic: bool
-) -> Callable[[Choose], npt.NDArray[np.integer]]:
-    """The agent as `play_examples` calls it: it keeps the state and passes masks on."""
-    if isinstance(agent, NeedsEnv):
-        agent.attach(env)
-    takes_masks = "action_masks" in inspect.signature(agent.predict).parameters
-    state: Any = None
-
-    def choose(now: Choose) -> npt.NDArray[np.integer]:
-        nonlocal state
-        masks = {"action_masks": now.legal_SA} if takes_masks else {}
-        actions_S, state = agent.predict(
-            now.observations_SL,
-            state=state,
-            episode_start=now.started_S,
-            deterministic=deterministic,
-            **masks,
-        )
-        return np.asarray(actions_S)
-
-    return choose

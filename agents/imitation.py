@@ -19,7 +19,7 @@ from agents.environment import Contract, attribute, make_env, reference_actions
 from agents.episodes import Episode
 from agents.errors import AgentError
 from agents.models.model import AgentModel
-from agents.recorded import load_episodes
+from agents.offline import load_recorded
 from agents.rollout import play_examples
 
 MARGIN = 0.1
@@ -63,15 +63,16 @@ def demonstrations(
         env_kwargs: its options.
         contract: its constants.
         episodes: how many the expert plays.
-        recorded: a file of recorded episodes, all of which are taken; None for the expert's.
+        recorded: a file of recorded episodes, or ``"minari:ID"``, of which all are taken; None for
+            the expert's.
         seed: of `play_expert`.
 
     Raises:
         AgentError: the expert is wanted and there is no id to make an environment of.
-        RecordingError: the file is missing, damaged, or of another environment.
+        RecordingError: the recorded episodes are missing, damaged, or of another environment.
     """
     if recorded is not None:
-        return load_episodes(recorded, contract)
+        return load_recorded(recorded, contract)
     if env_id is None:
         raise AgentError(
             "imitation needs an environment of its own for the expert to play in: give the agent "

@@ -13,8 +13,9 @@ from agents.behaviour_cloning import BehaviourCloning
 from agents.early_stopping import EarlyStopping
 from agents.environment import Contract, make_env, proposes
 from agents.errors import AgentError
-from agents.evaluation import Interval, Predictor, Result, evaluate
+from agents.evaluation import Interval, Result, evaluate
 from agents.imitation import demonstrations
+from agents.predictor import Predictor
 from agents.report import Point, save_curve, save_results, table
 from agents.run_log import keep_lines
 from agents.run_settings import Settings

@@ -21,18 +21,17 @@ from safetensors.torch import save
 from torch import Tensor
 
 from agents.checkpoint import from_json, write_atomically
-from agents.environment import Contract, attribute, check_same_contract, make_env, read_contract
+from agents.environment import Contract, check_same_contract, make_env, read_contract
 from agents.episodes import (
     STEP_FIELDS,
     Episode,
     episodes_to_tensors,
-    examples_in_order,
     tensors_to_episodes,
     unpack,
 )
 from agents.errors import AgentError, RecordingError
-from agents.evaluation import Predictor, chooser
-from agents.rollout import play_examples
+from agents.playing import play_split
+from agents.predictor import Predictor, as_predictor
 
 FORMAT = "episodes-1"
 KINDS: Mapping[str, npt.DTypeLike] = {
@@ -46,7 +45,7 @@ KINDS: Mapping[str, npt.DTypeLike] = {
 
 
 def record(
-    agent: Predictor,
+    agent: Predictor | str,
     env_id: str,
     path: str | Path,
     episodes: int | None = None,
@@ -59,7 +58,7 @@ def record(
     """Let an agent, or a person behind the same `predict`, play examples; write what was played.
 
     Args:
-        agent: who plays.
+        agent: who plays, or the place of one; see `agents.evaluate`.
         env_id: the environment.
         path: of the file.
         episodes: how many examples, spread evenly over the split; None for all.
@@ -69,15 +68,13 @@ def record(
         seed: of what the task draws.
         env_kwargs: the environment's other options.
     """
+    agent = as_predictor(agent)
     options = env_kwargs if split is None else {"split": split, **env_kwargs}
     env = make_env(env_id, num_envs, AutoresetMode.DISABLED, **options)
     try:
         contract = read_contract(env)
-        available = int(attribute(env, "num_examples"))
-        count = available if episodes is None else min(episodes, available)
-        choose = chooser(agent, env, deterministic)
-        examples = examples_in_order(count, available)
-        played = play_examples(env, contract, examples, choose, seed)
+        text_env = env_id, options
+        _, played = play_split(agent, env, contract, text_env, episodes, deterministic, seed)
     finally:
         env.close()
     recorded = [each.episode for each in played]
@@ -91,7 +88,7 @@ def save_episodes(path: str | Path, episodes: Sequence[Episode], contract: Contr
     Raises:
         RecordingError: there are none, or they are not of an environment with this contract.
     """
-    _check(episodes, contract, "cannot save")
+    check_episodes(episodes, contract, "cannot save")
     header = {"format": FORMAT, "contract": json.dumps(dataclasses.asdict(contract))}
     tensors = {name: t.contiguous() for name, t in episodes_to_tensors(episodes).items()}
     Path(path).parent.mkdir(parents=True, exist_ok=True)
@@ -130,7 +127,7 @@ def load_episodes(path: str | Path, contract: Contract) -> list[Episode]:
         raise RecordingError(
             f"the episodes in {path} were played in another environment: {error}"
         ) from error
-    _check(episodes, contract, f"{path} is damaged")
+    check_episodes(episodes, contract, f"{path} is damaged")
     return episodes
 
 
@@ -153,7 +150,12 @@ def _check_kinds(tensors: Mapping[str, Tensor]) -> None:
         raise ValueError(f"legal_TA8 is {masks.dtype}{list(masks.shape)}; expected uint8 (T, ...)")
 
 
-def _check(episodes: Sequence[Episode], contract: Contract, what: str) -> None:
+def check_episodes(episodes: Sequence[Episode], contract: Contract, what: str) -> None:
+    """Check episodes, of which there must be some, against an environment's constants.
+
+    Raises:
+        RecordingError: `what` is wrong; says why.
+    """
     if not episodes:
         raise RecordingError(f"{what}: there are no episodes")
     for number, episode in enumerate(episodes):

@@ -78,7 +78,8 @@ class RolloutConfig(TrainingConfig):
     imitation_episodes: int = 300
     """Examples whose expert episodes are the demonstrations."""
     imitation_recorded: str | None = None
-    """A file of recorded episodes to imitate instead of the expert's."""
+    """A file of recorded episodes to imitate instead of the expert's; or minari:ID, a data set of
+    Minari."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""

@@ -105,7 +105,7 @@ def test_episodes_that_break_the_contract_are_refused(
     with pytest.raises(RecordingError, match=f"cannot save: in episode 1, .*{message}"):
         save_episodes(path, [good, bad], CONTRACT)
     assert not path.exists()
-    monkeypatch.setattr("agents.recorded._check", lambda *arguments: None)
+    monkeypatch.setattr("agents.recorded.check_episodes", lambda *arguments: None)
     save_episodes(path, [good, bad], CONTRACT)
     monkeypatch.undo()
     with pytest.raises(RecordingError, match=f"is damaged: in episode 1, .*{message}"):
