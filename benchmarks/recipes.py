@@ -60,7 +60,7 @@ RECIPES: dict[str, Recipe] = {
             "--replay-ratio 2 --n-step 12",
             "reinforce": "--total-timesteps 250000 --minibatch-tokens 1024 --learning-rate 2e-4 "
             "--warmup 0.03",
-            "a2c": "--total-timesteps 250000 --lam 1 --minibatch-tokens 1024 --learning-rate 2e-4 "
+            "a2c": "--total-timesteps 250000 --minibatch-tokens 1024 --learning-rate 2e-4 "
             "--warmup 0.03",
             "ppo": "--total-timesteps 300000 --lam 1 --minibatch-tokens 4096 --learning-rate 2e-4 "
             "--warmup 0.03",

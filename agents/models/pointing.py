@@ -53,7 +53,10 @@ class Pointer(nn.Module):
         # A row of queries a sequence: its memory is then read once, not copied for every state.
         counts_R = torch.bincount(rows_N, minlength=len(memory_RPD))
         firsts_R = counts_R.cumsum(0) - counts_R
-        ranks_N = torch.arange(len(rows_N), device=rows_N.device) - firsts_R[rows_N]
+        order_N = torch.argsort(rows_N, stable=True)
+        numbers_N = torch.arange(len(rows_N), device=rows_N.device)
+        ranks_N = torch.empty_like(rows_N)
+        ranks_N[order_N] = numbers_N - firsts_R[rows_N[order_N]]
         shape = (len(memory_RPD), int(counts_R.max()), mapped_ND.shape[1])
         queries_RMD = mapped_ND.new_zeros(shape).index_put((rows_N, ranks_N), mapped_ND)
         products_RMP = torch.bmm(queries_RMD, memory_RPD.transpose(1, 2))

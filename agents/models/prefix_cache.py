@@ -31,8 +31,9 @@ class PrefixCache:
 
     What is new is found by comparing prefixes with what was read: a slot whose prefix extends the
     one that is kept reads the extension. Any other begins anew, and one whose episode has ended as
-    well: its whole prefix then counts as its prompt. A prompt that was read lately is not read
-    again. A change of the weights drops what was read, but not how long each prompt was.
+    well: its whole prefix then counts as its prompt, unless the prompt's length is given. A prompt
+    that was read lately is not read again. A change of the weights drops what was read, but not how
+    long each prompt was.
 
     Args:
         model: whose backbone is run.
@@ -79,6 +80,7 @@ class PrefixCache:
         tokens_SL: Tokens,
         lengths_S: npt.NDArray[np.integer],
         upcoming: Upcoming | None = None,
+        prompt_lengths_S: npt.NDArray[np.integer] | None = None,
     ) -> States:
         """The state of every slot.
 
@@ -86,10 +88,15 @@ class PrefixCache:
             tokens_SL: prefixes, padded on the right.
             lengths_S: how many tokens of each are prefix; at least 1.
             upcoming: where it is known what comes, prompts are read some at a time.
+            prompt_lengths_S: how many tokens of each are its prompt, where that is known.
         """
         kept_S = self._kept(tokens_SL, lengths_S)
+        if prompt_lengths_S is not None:
+            kept_S = np.where(self._prompts_S == prompt_lengths_S, kept_S, 0)
         going_S = kept_S > 0
-        if not going_S.all():
+        if prompt_lengths_S is not None:
+            self._prompts_S[:] = prompt_lengths_S
+        elif not going_S.all():
             self._prompts_S[~going_S] = lengths_S[~going_S]
         version = self.model.weights_version
         if version != self.weights_version:

@@ -126,6 +126,20 @@ def test_a_prompt_may_begin_with_the_episode_before(name: str) -> None:
         torch.testing.assert_close(model.logits(states), scores, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_prompts_of_a_given_length_are_read_as_such(name: str) -> None:
+    """Within an episode, and where the same tokens go on under another prompt."""
+    model = make_model(name)
+    cache = PrefixCache(model, 3)
+    tokens_SL = np.random.default_rng(0).integers(1, VOCAB, size=(3, MAX_TOKENS))
+    lengths_S = np.array([9, 7, 12])
+    for prompts in ([4, 7, 12], [4, 7, 6], [10, 7, 6]):
+        prompts_S = np.array(prompts)
+        states = cache.states(tokens_SL, lengths_S, prompt_lengths_S=prompts_S)
+        assert_equal(states, uncached(model, tokens_SL, lengths_S, prompts_S), prompts_S)
+        lengths_S = lengths_S + np.array([1, 0, 2])
+
+
 MODELS = {name: make_model(name) for name in NAMES}
 
 
