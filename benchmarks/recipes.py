@@ -47,7 +47,7 @@ RECIPES: dict[str, Recipe] = {
             "--warmup 0.03",
             "a2c": "--total-timesteps 200000 --minibatch-tokens 1024 --learning-rate 2e-4 "
             "--warmup 0.03",
-            "ppo": "--total-timesteps 250000 --minibatch-tokens 4096 --learning-rate 2e-4 "
+            "ppo": "--total-timesteps 250000 --minibatch-tokens 2048 --learning-rate 2e-4 "
             "--warmup 0.03",
         },
     ),
