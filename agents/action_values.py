@@ -238,9 +238,10 @@ class ActionValueAgent(RolloutAgent):
         groups = microbatches(episodes, tokens)
         returns_N = side_by_side(returns, np.concatenate(groups), self.device)
         values_KN = self._values_of(episodes, groups)
-        if q_head.new:
-            q_head.narrow(narrowing(returns_N, values_KN.mean(dim=0)))
-            values_KN = self._values_of(episodes, groups)
+        if q_head.new:  # so far, values are scaled scores and nothing else
+            factor = narrowing(returns_N, values_KN.mean(dim=0))
+            q_head.narrow(factor)
+            values_KN = factor * values_KN
         q_head.shift((returns_N - values_KN).mean(dim=1))
         self.model.note_change()
 
