@@ -128,7 +128,8 @@ def from_minari(dataset_id: str, contract: Contract) -> list[Episode]:
         local = nearest_first(dataset_id, library.list_local_datasets())
         raise RecordingError(
             f"there is no Minari data set {dataset_id!r} in the folder MINARI_DATASETS_PATH or "
-            f"~/.minari, but: {local or 'none'}. `minari download` fetches published ones"
+            f"~/.minari; there {f'are: {local}' if local else 'is none at all'}. "
+            "`minari download` fetches published ones"
         ) from None
     except (LookupError, TypeError, ValueError) as error:
         raise RecordingError(f"cannot read the Minari data set {dataset_id!r}: {error}") from error

@@ -113,7 +113,12 @@ def _at(place: str) -> object:
     try:
         found = getattr(namespace, name)
     except AttributeError:
-        own = [each for each, value in vars(namespace).items() if _could_be_meant(value, module)]
+        public = getattr(namespace, "__all__", ())
+        own = [
+            each
+            for each, value in vars(namespace).items()
+            if each in public or _could_be_meant(value, module)
+        ]
         raise AgentError(
             f"the agent is {place!r}, but the module has no {name!r}. "
             f"It has: {nearest_first(name, own) or 'neither agents, classes nor functions'}"

@@ -42,8 +42,8 @@ from agents.errors import AgentError
 from agents.models.heads import States
 from agents.models.model import AgentModel
 from agents.models.model_config import ModelConfig
+from agents.network import TOKENS
 from agents.sb3.extractors import StatesExtractor, plain
-from agents.sb3.vec_env import TOKENS
 
 
 def lm_policy_kwargs(
@@ -58,7 +58,7 @@ def lm_policy_kwargs(
         env: what the algorithm is given.
         model: a preset, a folder or Hub id of a language model, or its settings.
         seed: of new weights.
-        cached_rows: see `StatesExtractor`.
+        cached_rows: see `TextNetwork`.
 
     Raises:
         ContractError: the environment is no token MDP.
@@ -213,7 +213,7 @@ class LMTRPOPolicy(LMPolicy):
 def never_acts(target: BasePolicy) -> None:
     """Let a target network read minibatches whole; it is always in evaluation mode."""
     assert isinstance(target.features_extractor, StatesExtractor)
-    target.features_extractor.cached_rows = 0
+    target.features_extractor.network.cached_rows = 0
 
 
 class _LMQNetwork(QNetwork):

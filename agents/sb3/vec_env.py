@@ -23,9 +23,8 @@ from stable_baselines3.common.vec_env.base_vec_env import (
 
 from agents.environment import make_env, prefix_lengths, read_contract
 from agents.errors import AgentError
+from agents.network import PROMPT_LENGTH, TOKENS
 
-TOKENS, PROMPT_LENGTH = "tokens", "prompt_length"
-"""Keys of an observation that tells how long its prompt is."""
 OF_ALL_SLOTS = {
     "action_masks": "action_masks",
     "expert_action": "expert_actions",

@@ -214,7 +214,7 @@ def test_names_are_checked(minari: Any, tmp_path: Path) -> None:
     to_minari(episodes, "expert-v0", "OneSkill-v0", **TASK)
     with pytest.raises(RecordingError, match="expert-v0 already exists"):
         to_minari(episodes, "expert-v0", "OneSkill-v0", **TASK)
-    with pytest.raises(RecordingError, match=r"no Minari data set 'exprt-v0' .* but: 'expert-v0'"):
+    with pytest.raises(RecordingError, match=r"no Minari data set 'exprt-v0' .* are: 'expert-v0'"):
         load_recorded("minari:exprt-v0", contract_of("OneSkill-v0", **TASK))
 
 

@@ -21,13 +21,13 @@ pytest.importorskip("sb3_contrib")
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import VecEnv, VecMonitor
 
+from agents.models.grouping import grouped
 from agents.sb3 import (
     EpisodeRolloutBuffer,
     LMPolicy,
     TextVecEnv,
     lm_policy_kwargs,
 )
-from agents.sb3.grouping import grouped
 
 EASY = {"answers": 2, "noise": 2, "words": 5}
 
@@ -76,9 +76,10 @@ def outputs(policy: LMPolicy, observation: Any) -> tuple[torch.Tensor, torch.Ten
 
 
 def uncached(policy: LMPolicy, observation: Any) -> tuple[torch.Tensor, torch.Tensor]:
-    policy.features_extractor.cached_rows, kept = 0, policy.features_extractor.cached_rows
+    network = policy.features_extractor.network
+    network.cached_rows, kept = 0, network.cached_rows
     found = outputs(policy, observation)
-    policy.features_extractor.cached_rows = kept
+    network.cached_rows = kept
     return found
 
 
@@ -118,15 +119,15 @@ def test_what_is_cached_is_what_is_read_whole(model: str) -> None:
         now = tensors(observation)
         for cached, whole in zip(outputs(policy, now), uncached(policy, now), strict=True):
             torch.testing.assert_close(cached, whole, atol=3e-5, rtol=1e-4)
-    assert len(policy.features_extractor._caches) == 2
-    assert not copy.deepcopy(policy).features_extractor._caches
+    assert len(policy.features_extractor.network._caches) == 2
+    assert not copy.deepcopy(policy).features_extractor.network._caches
 
 
 def test_a_cache_that_begins_within_episodes_knows_their_prompts() -> None:
     env = some_env("reader", 4)
     policy = policy_on(env, "reader")
     for observation in observations_of(env, 9):
-        policy.features_extractor._caches.clear()
+        policy.features_extractor.network._caches.clear()
         now = tensors(observation)
         for cached, whole in zip(outputs(policy, now), uncached(policy, now), strict=True):
             torch.testing.assert_close(cached, whole, atol=3e-5, rtol=1e-4)

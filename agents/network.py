@@ -1,0 +1,190 @@
+"""A language model with heads as a function of observations, for training loops of others.
+
+Shapes: N observations, L tokens of one, A actions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import nullcontext
+from typing import Any, Literal, TypeVar, cast
+
+import gymnasium
+import numpy as np
+import numpy.typing as npt
+import torch
+from gymnasium.vector import AutoresetMode, VectorEnv
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from agents.environment import Contract, Ints, make_env, prefix_lengths, read_contract
+from agents.errors import ModelError
+from agents.models.building import build_model
+from agents.models.causal import CausalBackbone
+from agents.models.grouping import grouped
+from agents.models.heads import QForm, States
+from agents.models.model import Heads
+from agents.models.model_config import ModelConfig
+from agents.models.prefix_cache import PrefixCache
+from agents.models.recurrent import RecurrentBackbone
+
+Self = TypeVar("Self", bound="TextNetwork")
+TOKENS, PROMPT_LENGTH = "tokens", "prompt_length"
+"""Keys of an observation that tells how long its prompt is."""
+Rows = Tensor | npt.NDArray[Any]
+Observations = Rows | Mapping[str, Rows]
+"""Token ids (N, L) of any type, padded on the right; or those and the prompts' lengths (N, 1)."""
+KEPT_CACHES = 4
+"""So many numbers of rows are acted on in turn (training, evaluation) before a cache is dropped."""
+ONE_WAY = (CausalBackbone.kind, RecurrentBackbone.kind)
+"""Kinds of backbones whose states do not depend on where the prompt ends."""
+
+
+class TextNetwork(nn.Module):
+    """Policy, value and action values of prefixes, by a language model.
+
+    In evaluation mode and without gradients, as one acts, a prefix is compared with the one that
+    was last in its row, and only what is new is read (`PrefixCache`). Else all observations are
+    read whole, those that are prefixes of one another in one sequence. Both give the same: what
+    comes out depends on the observation alone. No mode turns dropout on.
+
+    Args:
+        contract: the environment's constants.
+        model: a preset, a folder or Hub id of a language model, or its settings.
+        seed: of new weights.
+        q: action values: none, or of which form; see `QHead`.
+        cached_rows: more observations than that at once are read whole; 0 reads all whole. A cache
+            takes the memory of so many prefixes' keys and values.
+        second_derivatives: compute attention by plain products, whose gradients have gradients;
+            those of fused kernels have none.
+
+    Attributes:
+        model: the language model with heads; it stays in evaluation mode while it learns (see
+            `AgentModel`).
+
+    Raises:
+        ModelError: there is no such model, or it cannot read what the environment says.
+    """
+
+    def __init__(
+        self,
+        contract: Contract,
+        model: str | ModelConfig = "tiny",
+        seed: int = 0,
+        q: Literal["none"] | QForm = "none",
+        cached_rows: int = 256,
+        second_derivatives: bool = False,
+    ) -> None:
+        """Build the model."""
+        super().__init__()
+        heads = Heads(policy="lm" if contract.action_positions is None else "pointer", q=q)
+        self.model = build_model(model, contract, seed, heads)
+        self.pad_token_id = contract.pad_token_id
+        self.cached_rows = cached_rows
+        self.second_derivatives = second_derivatives
+        self._caches: dict[tuple[int, torch.device], PrefixCache] = {}
+
+    @classmethod
+    def of(
+        cls: type[Self],
+        env: str | gymnasium.Env[Any, Any] | VectorEnv[Any, Any, Any],
+        *args: Any,
+        **kwargs: Any,
+    ) -> Self:
+        """A network for an environment; the other arguments are those of the class.
+
+        Raises:
+            ContractError: it is no token MDP.
+        """
+        if isinstance(env, VectorEnv):
+            return cls(read_contract(env), *args, **kwargs)
+        return cls(read_contract(make_env(env, 1, AutoresetMode.DISABLED)), *args, **kwargs)
+
+    def forward(self, observations: Observations) -> tuple[Tensor, Tensor]:
+        """Scores of all actions (N, A), of which the policy is the softmax, and values (N,)."""
+        states = self.states(observations)
+        return self.model.logits(states), self.model.values(states)
+
+    def q_values(self, observations: Observations, legal_NA: Tensor | None = None) -> Tensor:
+        """Action values (N, A); those of illegal actions have no meaning.
+
+        Args:
+            observations: N of them.
+            legal_NA: bool; None where every action is legal, or nobody knows.
+        """
+        return self.model.q_values(self.states(observations), legal_NA)[0]
+
+    def states(self, observations: Observations) -> States:
+        """What the heads read.
+
+        Raises:
+            ModelError: the model needs to know where prompts end, and observations do not tell.
+        """
+        tokens_NL, prompts_N = _arrays(observations)
+        if prompts_N is None:
+            self.check_needs_no_prompts("give them as {'tokens': ..., 'prompt_length': ...}")
+        lengths_N = prefix_lengths(tokens_NL, self.pad_token_id)
+        whole = self.training or torch.is_grad_enabled() or len(tokens_NL) > self.cached_rows
+        if whole:
+            return self._read(tokens_NL, lengths_N, prompts_N)
+        return self._cache(len(tokens_NL)).states(tokens_NL, lengths_N, prompt_lengths_S=prompts_N)
+
+    def check_needs_no_prompts(self, advice: str) -> None:
+        """Check that states do not depend on where prompts end.
+
+        Raises:
+            ModelError: they do.
+        """
+        built = self.model
+        if built.memory or built.backbone.kind not in ONE_WAY:
+            raise ModelError(
+                f"a {built.backbone.kind} model {built.config.name!r} with a {built.heads.policy} "
+                f"head looks at the prompt, but observations do not tell where it ends: {advice}, "
+                "or use a causal or recurrent model with head 'lm'"
+            )
+
+    def train(self: Self, mode: bool = True) -> Self:
+        """Set whether states are read whole; the model itself stays in evaluation mode.
+
+        Learning may change weights without a trace: they count as changed.
+        """
+        self.training = mode
+        if mode:
+            self.model.note_change()
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but what can be read again."""
+        return {**self.__dict__, "_caches": {}}
+
+    def _read(self, tokens_NL: Ints, lengths_N: Ints, prompts_N: Ints | None) -> States:
+        """One pass over all sequences."""
+        device = self.model.device
+        found = grouped(tokens_NL, lengths_N, prompts_N)
+        attention = sdpa_kernel(SDPBackend.MATH) if self.second_derivatives else nullcontext()
+        with attention:
+            return self.model.read(*(torch.from_numpy(array).to(device) for array in found))
+
+    def _cache(self, rows: int) -> PrefixCache:
+        """The cache for so many rows; the one used longest ago is dropped."""
+        key = rows, self.model.device
+        cache = self._caches.pop(key, None) or PrefixCache(self.model, rows)
+        self._caches[key] = cache
+        if len(self._caches) > KEPT_CACHES:
+            del self._caches[next(iter(self._caches))]
+        return cache
+
+
+def _arrays(observations: Observations) -> tuple[Ints, Ints | None]:
+    """Tokens (N, L) and lengths of the prompts (N,), where they are told."""
+    if not isinstance(observations, Mapping):
+        return _integers(observations), None
+    # stable-baselines3 pads sequences of observations with zeros.
+    prompts_N = np.maximum(_integers(observations[PROMPT_LENGTH]).squeeze(1), 1)
+    return _integers(observations[TOKENS]), prompts_N
+
+
+def _integers(rows: Rows) -> Ints:
+    if isinstance(rows, Tensor):
+        rows = rows.detach().cpu().numpy()
+    return cast("Ints", rows.astype(np.int64))
