@@ -33,7 +33,9 @@ TOKENS, PROMPT_LENGTH = "tokens", "prompt_length"
 """Keys of an observation that tells how long its prompt is."""
 Rows = Tensor | npt.NDArray[Any]
 Observations = Rows | Mapping[str, Rows]
-"""Token ids (N, L) of any type, padded on the right; or those and the prompts' lengths (N, 1)."""
+"""Token ids (..., L) of any type, padded on the right; or those and the prompts' lengths (..., 1).
+
+There may be any number of batch dimensions, and none."""
 KEPT_CACHES = 4
 """So many numbers of rows are acted on in turn (training, evaluation) before a cache is dropped."""
 ONE_WAY = (CausalBackbone.kind, RecurrentBackbone.kind)
@@ -101,21 +103,23 @@ class TextNetwork(nn.Module):
         return cls(read_contract(make_env(env, 1, AutoresetMode.DISABLED)), *args, **kwargs)
 
     def forward(self, observations: Observations) -> tuple[Tensor, Tensor]:
-        """Scores of all actions (N, A), of which the policy is the softmax, and values (N,)."""
-        states = self.states(observations)
-        return self.model.logits(states), self.model.values(states)
+        """Scores of all actions (..., A), of which the policy is the softmax, and values (...)."""
+        states, shape = self.states(observations), _shape(observations)
+        return self.model.logits(states).view(*shape, -1), self.model.values(states).view(shape)
 
-    def q_values(self, observations: Observations, legal_NA: Tensor | None = None) -> Tensor:
-        """Action values (N, A); those of illegal actions have no meaning.
+    def q_values(self, observations: Observations, legal: Tensor | None = None) -> Tensor:
+        """Action values (..., A); those of illegal actions have no meaning.
 
         Args:
-            observations: N of them.
-            legal_NA: bool; None where every action is legal, or nobody knows.
+            observations: with any batch dimensions.
+            legal: bool (..., A); None where every action is legal, or nobody knows.
         """
-        return self.model.q_values(self.states(observations), legal_NA)[0]
+        legal_NA = None if legal is None else legal.view(-1, legal.shape[-1])
+        values_KNA = self.model.q_values(self.states(observations), legal_NA)
+        return values_KNA[0].view(*_shape(observations), -1)
 
     def states(self, observations: Observations) -> States:
-        """What the heads read.
+        """What the heads read, of N observations in one row.
 
         Raises:
             ModelError: the model needs to know where prompts end, and observations do not tell.
@@ -175,16 +179,22 @@ class TextNetwork(nn.Module):
         return cache
 
 
+def _shape(observations: Observations) -> tuple[int, ...]:
+    """The batch dimensions."""
+    rows = observations[TOKENS] if isinstance(observations, Mapping) else observations
+    return tuple(rows.shape[:-1])
+
+
 def _arrays(observations: Observations) -> tuple[Ints, Ints | None]:
     """Tokens (N, L) and lengths of the prompts (N,), where they are told."""
     if not isinstance(observations, Mapping):
         return _integers(observations), None
     # stable-baselines3 pads sequences of observations with zeros.
-    prompts_N = np.maximum(_integers(observations[PROMPT_LENGTH]).squeeze(1), 1)
+    prompts_N = np.maximum(_integers(observations[PROMPT_LENGTH])[:, 0], 1)
     return _integers(observations[TOKENS]), prompts_N
 
 
 def _integers(rows: Rows) -> Ints:
     if isinstance(rows, Tensor):
         rows = rows.detach().cpu().numpy()
-    return cast("Ints", rows.astype(np.int64))
+    return cast("Ints", rows.reshape(-1, rows.shape[-1]).astype(np.int64))

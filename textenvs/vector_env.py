@@ -35,7 +35,7 @@ class TextVectorEnv(TaskFacade, VectorEnv[NDArray[np.int32], NDArray[np.int64], 
         num_envs: How many slots.
         autoreset_mode: ``"SameStep"`` (default: no step is wasted; the ended episode is in
             ``info["final_obs"]`` and ``info["final_info"]``), ``"NextStep"`` or ``"Disabled"``
-            (the caller resets with ``options={"reset_mask": mask}``).
+            (the caller resets with ``options={"reset_mask": mask}``). It is an attribute as well.
         reward: As `TextEnv`'s.
         illegal_action: As `TextEnv`'s.
         render_mode: ``"ansi"``, or None.
@@ -63,11 +63,11 @@ class TextVectorEnv(TaskFacade, VectorEnv[NDArray[np.int32], NDArray[np.int64], 
         if num_envs < 1:
             raise OptionError(f"num_envs must be at least 1, got {num_envs}")
         try:
-            self._autoreset = AutoresetMode(autoreset_mode)
+            self.autoreset_mode = AutoresetMode(autoreset_mode)
         except ValueError:
             modes = [mode.value for mode in AutoresetMode]
             raise unknown("autoreset_mode", autoreset_mode, modes) from None
-        self.metadata = {**type(self).metadata, "autoreset_mode": self._autoreset}
+        self.metadata = {**type(self).metadata, "autoreset_mode": self.autoreset_mode}
         self.num_envs = num_envs
         self.single_observation_space = self._observation_space
         self.single_action_space = self._action_space
@@ -210,7 +210,7 @@ class TextVectorEnv(TaskFacade, VectorEnv[NDArray[np.int32], NDArray[np.int64], 
         if not self._begun.all():
             raise ResetNeeded(reset_message(ended=False))
         waiting = self._ended.copy()
-        if self._autoreset is AutoresetMode.DISABLED and waiting.any():
+        if self.autoreset_mode is AutoresetMode.DISABLED and waiting.any():
             raise ResetNeeded(
                 f"the episodes in slots {np.flatnonzero(waiting).tolist()} have ended: call "
                 'env.reset(options={"reset_mask": mask}) before env.step()'
@@ -231,7 +231,7 @@ class TextVectorEnv(TaskFacade, VectorEnv[NDArray[np.int32], NDArray[np.int64], 
         info: dict[str, Any] = {}
         if len(ended):
             final = self._final_info(ended, terminations, metrics, components)
-            if self._autoreset is AutoresetMode.SAME_STEP:
+            if self.autoreset_mode is AutoresetMode.SAME_STEP:
                 final |= self._mask_info(terminations)
                 final_obs = np.full(self.num_envs, None, object)
                 observations = self._episodes.observation(ended)

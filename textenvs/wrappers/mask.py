@@ -23,20 +23,24 @@ class MaskStyle(NamedTuple):
         observation: The key of the observation proper.
         mask: The key of the mask.
         dtype: The mask's type.
+        infos: Whether a single environment's infos are handed on.
     """
 
     observation: str
     mask: str
     dtype: type[np.bool_ | np.float32]
+    infos: bool = True
 
 
 STYLES = {
-    "tianshou": MaskStyle("obs", "mask", np.bool_),
+    "tianshou": MaskStyle("obs", "mask", np.bool_, infos=False),
     "rllib": MaskStyle("observations", "action_mask", np.float32),
     "torchrl": MaskStyle("observation", "action_mask", np.bool_),
 }
 """Where each library looks: Tianshou's value-based policies (``batch.obs.mask``), RLlib's
-`ActionMaskingRLModule` (it adds the mask's logarithm to the logits), TorchRL's `ActionMask`."""
+`ActionMaskingRLModule` (it adds the mask's logarithm to the logits), TorchRL's `ActionMask`.
+Tianshou keeps infos in its buffers, and takes what only some of them have, as a score at the end of
+an episode, for damaged data."""
 
 
 class _Mask:
@@ -52,7 +56,7 @@ class _Mask:
 
     def space(self, observation: spaces.Space[Any]) -> spaces.Dict:
         """Observations together with their masks."""
-        name, mask, dtype = self.style
+        name, mask, dtype, _ = self.style
         return spaces.Dict({name: observation, mask: spaces.Box(0, 1, (self._actions,), dtype)})
 
     def join(self, observation: Any, mask: Any, shape: tuple[int, ...] = ()) -> dict[str, Any]:
@@ -64,6 +68,8 @@ class _Mask:
 
 class MaskedObservation(gymnasium.Wrapper[dict[str, Any], Any, Any, Any], RecordConstructorArgs):
     """A dictionary of the observation and the mask of legal actions.
+
+    In the style of Tianshou infos are empty: see `STYLES`.
 
     >>> import gymnasium, textenvs
     >>> env = MaskedObservation(gymnasium.make("TextNER-v0"), "tianshou")
@@ -90,13 +96,15 @@ class MaskedObservation(gymnasium.Wrapper[dict[str, Any], Any, Any, Any], Record
     ) -> tuple[dict[str, Any], Info]:
         """Begin an episode."""
         observation, info = self.env.reset(seed=seed, options=options)
-        return self._mask.join(observation, info.get("action_mask")), info
+        joined = self._mask.join(observation, info.get("action_mask"))
+        return joined, info if self._mask.style.infos else {}
 
     def step(self, action: Any) -> tuple[dict[str, Any], Any, bool, bool, Info]:
         """Act."""
         observation, reward, terminated, truncated, info = self.env.step(action)
         joined = self._mask.join(observation, info.get("action_mask"))
-        return joined, reward, terminated, truncated, info
+        shown = info if self._mask.style.infos else {}
+        return joined, reward, terminated, truncated, shown
 
 
 class VectorMaskedObservation(AnyVectorWrapper):
@@ -109,6 +117,7 @@ class VectorMaskedObservation(AnyVectorWrapper):
     def __init__(self, env: VectorEnv[Any, Any, Any], style: str) -> None:
         super().__init__(env)
         self._mask = _Mask(style, env.single_action_space)
+        self.autoreset_mode = env.metadata["autoreset_mode"]  # TorchRL asks for it
         self.single_observation_space = self._mask.space(env.single_observation_space)
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self._masks: NDArray[Any] | None = None

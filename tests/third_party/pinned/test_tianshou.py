@@ -1,0 +1,36 @@
+"""Tianshou's DQN and PPO train in our environments."""
+
+from __future__ import annotations
+
+import one_skill  # noqa: F401  registers OneSkill-v0
+import pytest
+
+pytest.importorskip("tianshou", reason="make test-pinned")
+
+import tianshou_dqn
+import tianshou_ppo
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # of the library, about itself
+EASY = {"answers": 2, "noise": 2, "words": 5}
+"""Random words give 0.2."""
+
+
+def test_dqn_learns_the_one_skill() -> None:
+    args = tianshou_dqn.Args(env_id="OneSkill-v0", total_timesteps=2048, epochs=1)
+    _, score = tianshou_dqn.train(args, **EASY)
+    assert score > 0.8
+
+
+def test_ppo_learns_the_one_skill() -> None:
+    args = tianshou_ppo.Args(env_id="OneSkill-v0", total_timesteps=2048, epochs=1, num_envs=8)
+    _, score = tianshou_ppo.train(args, **EASY)
+    assert score > 0.9
+
+
+def test_every_action_is_legal() -> None:
+    """An illegal one would be an error here."""
+    options = {"illegal_action": "raise", "size": 50}
+    dqn = tianshou_dqn.Args(total_timesteps=128, num_envs=4, epochs=1, test_episodes=4)
+    tianshou_dqn.train(dqn, **options)
+    ppo = tianshou_ppo.Args(total_timesteps=128, num_envs=4, epochs=1, test_episodes=4, repeats=1)
+    tianshou_ppo.train(ppo, **options)

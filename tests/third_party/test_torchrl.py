@@ -1,0 +1,28 @@
+"""TorchRL's collectors and PPO train in our environments, over legal actions only."""
+
+from __future__ import annotations
+
+import warnings
+
+import one_skill  # noqa: F401  registers OneSkill-v0
+import pytest
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    pytest.importorskip("torchrl", reason='pip install "textenvs[torchrl]"')
+    import torchrl_ppo
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # of the library, about itself
+
+
+def test_ppo_learns_the_one_skill() -> None:
+    args = torchrl_ppo.Args(env_id="OneSkill-v0", total_timesteps=2048, num_envs=8, num_steps=32)
+    _, returns = torchrl_ppo.train(args, answers=2, noise=2, words=5)
+    assert returns[0] < 0.4
+    assert returns[-1] > 0.9
+
+
+def test_every_action_is_legal_in_the_native_vector_environment() -> None:
+    """An illegal one would be an error here."""
+    args = torchrl_ppo.Args(total_timesteps=128, num_envs=4, num_steps=32, epochs=1)
+    torchrl_ppo.train(args, illegal_action="raise", size=50)
