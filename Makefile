@@ -11,12 +11,13 @@ BENCH_ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+PINNED := .venv-pinned
 # Each worker has one core, and torch's own threads would only compete for it.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-slow lint types format bench gallery build clean
+.PHONY: help demo test test-pinned test-slow lint types format bench gallery build clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +27,10 @@ demo: $(INSTALLED) ## train an agent, print its test scores, save curve and chec
 
 test: lint types ## lint, types, then all tests and doctests but the slow ones
 	$(PYTEST) -n 2 --hypothesis-seed=0
+
+test-pinned: $(PINNED)/.installed ## the tests of libraries that pin older versions: RLlib, Tianshou
+	RAY_USAGE_STATS_ENABLED=0 OMP_NUM_THREADS=1 $(PINNED)/bin/python -m pytest \
+	    --hypothesis-seed=0 tests/third_party/pinned
 
 test-slow: $(INSTALLED) ## the tests that take minutes
 	$(PYTEST) -m slow --hypothesis-seed=0
@@ -54,18 +59,26 @@ clean: ## remove what was built and cached; .venv and runs/ stay
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find agents benchmarks tests textenvs -name __pycache__ -type d -prune -exec rm -rf {} +
 
+# $(call environment,FOLDER,CONSTRAINTS,WHAT,N): a virtual environment, of Python 3.N at least.
 # The pip that comes with an older Python cannot build every package that newer ones can.
-# torch goes first and without its dependencies, so that TORCH_ARGS touch nothing else; the second
+# torch goes first and without its dependencies, so that TORCH_ARGS touch nothing else; the last
 # command finds it there and adds the rest.
-$(INSTALLED): pyproject.toml constraints.txt
+define environment
 	@command -v $(PYTHON) > /dev/null || { \
-	    echo "make: there is no '$(PYTHON)'; name a Python of at least 3.10: make PYTHON=python3.12" >&2; \
+	    echo "make: there is no '$(PYTHON)'; name a Python of at least 3.$(4): make PYTHON=python3.12" >&2; \
 	    exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
-	    echo "make: textenvs needs Python 3.10 or later; '$(PYTHON)' is $$($(PYTHON) --version 2>&1)." \
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, $(4)))' || { \
+	    echo "make: this needs Python 3.$(4) or later; '$(PYTHON)' is $$($(PYTHON) --version 2>&1)." \
 	    "Name another: make PYTHON=python3.12" >&2; exit 1; }
-	$(BIN)/python -m pip --version > /dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/python -m pip install -c constraints.txt pip
-	$(BIN)/python -m pip install --no-deps -c constraints.txt $(TORCH_ARGS) torch
-	$(BIN)/python -m pip install -c constraints.txt -e ".[dev]"
+	$(1)/bin/python -m pip --version > /dev/null 2>&1 || $(PYTHON) -m venv --clear $(1)
+	$(1)/bin/python -m pip install -c $(2) pip
+	$(1)/bin/python -m pip install --no-deps -c $(2) $(TORCH_ARGS) torch
+	$(1)/bin/python -m pip install -c $(2) -e "$(3)"
 	@touch $@
+endef
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(call environment,$(VENV),constraints.txt,.[dev],10)
+
+$(PINNED)/.installed: pyproject.toml constraints-pinned.txt
+	$(call environment,$(PINNED),constraints-pinned.txt,.[pinned],11)

@@ -55,12 +55,16 @@ class TextNetwork(nn.Module):
         model: a preset, a folder or Hub id of a language model, or its settings.
         seed: of new weights.
         q: action values: none, or of which form; see `QHead`.
+        prompts: whether observations tell how long prompts are. If not, there is no pointer: where
+            actions are positions, as in TextQASpan-v0, the language-model head learns them like
+            words, from far more episodes.
         cached_rows: more observations than that at once are read whole; 0 reads all whole. A cache
             takes the memory of so many prefixes' keys and values.
         second_derivatives: compute attention by plain products, whose gradients have gradients;
             those of fused kernels have none.
 
     Attributes:
+        contract: the environment's constants.
         model: the language model with heads; it stays in evaluation mode while it learns (see
             `AgentModel`).
 
@@ -74,14 +78,16 @@ class TextNetwork(nn.Module):
         model: str | ModelConfig = "tiny",
         seed: int = 0,
         q: Literal["none"] | QForm = "none",
+        prompts: bool = False,
         cached_rows: int = 256,
         second_derivatives: bool = False,
     ) -> None:
         """Build the model."""
         super().__init__()
-        heads = Heads(policy="lm" if contract.action_positions is None else "pointer", q=q)
+        points = prompts and contract.action_positions is not None
+        heads = Heads(policy="pointer" if points else "lm", q=q)
         self.model = build_model(model, contract, seed, heads)
-        self.pad_token_id = contract.pad_token_id
+        self.contract = contract
         self.cached_rows = cached_rows
         self.second_derivatives = second_derivatives
         self._caches: dict[tuple[int, torch.device], PrefixCache] = {}
@@ -127,7 +133,7 @@ class TextNetwork(nn.Module):
         tokens_NL, prompts_N = _arrays(observations)
         if prompts_N is None:
             self.check_needs_no_prompts("give them as {'tokens': ..., 'prompt_length': ...}")
-        lengths_N = prefix_lengths(tokens_NL, self.pad_token_id)
+        lengths_N = prefix_lengths(tokens_NL, self.contract.pad_token_id)
         whole = self.training or torch.is_grad_enabled() or len(tokens_NL) > self.cached_rows
         if whole:
             return self._read(tokens_NL, lengths_N, prompts_N)

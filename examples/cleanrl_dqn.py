@@ -97,7 +97,8 @@ def train(args: Args, **options: Any) -> tuple[TextNetwork, list[float]]:
     all_legal = np.ones((args.num_envs, actions_there_are), bool)
 
     def legal(info: dict[str, Any]) -> Any:
-        return info["action_mask"].astype(bool) if args.masked else all_legal
+        masks = info.get("action_mask", all_legal) if args.masked else all_legal
+        return masks.astype(bool)
 
     obs, info = envs.reset(seed=args.seed)
     buffer = ReplayBuffer(args.buffer_size, obs.shape[1], actions_there_are)

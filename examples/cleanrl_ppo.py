@@ -86,8 +86,8 @@ def train(args: Args, **options: Any) -> tuple[Agent, list[float]]:
     all_legal = np.ones((args.num_envs, envs.single_action_space.n), bool)
 
     def legal(info: dict[str, Any]) -> Tensor:
-        masks = info["action_mask"].astype(bool) if args.masked else all_legal
-        return torch.from_numpy(masks)
+        masks = info.get("action_mask", all_legal) if args.masked else all_legal
+        return torch.from_numpy(masks.astype(bool))
 
     next_obs, info = envs.reset(seed=args.seed)
     obs = torch.zeros(*shape, *next_obs.shape[1:], dtype=torch.long)

@@ -102,7 +102,7 @@ class StatesExtractor(BaseFeaturesExtractor):
     ) -> None:
         """Build the model."""
         constants, config = from_json(Contract, contract), from_json(ModelConfig, model)
-        network = TextNetwork(constants, config, **settings)
+        network = TextNetwork(constants, config, prompts=True, **settings)
         super().__init__(observation_space, network.model.backbone.width)
         self.network = network
         if not isinstance(observation_space, spaces.Dict):

@@ -8,6 +8,8 @@ import numpy as np
 import one_skill  # noqa: F401  registers OneSkill-v0
 import pytest
 
+import textenvs
+
 EASY = {"answers": 2, "noise": 2, "words": 5}
 """Random words give 0.2."""
 
@@ -28,11 +30,12 @@ def test_dqn_learns_the_one_skill_on_single_environments() -> None:
     assert np.mean(returns[-100:]) > 0.7
 
 
-@pytest.mark.parametrize("native", [True, False])
-def test_with_masks_every_action_is_legal(native: bool) -> None:
+@pytest.mark.parametrize("env_id", sorted(textenvs.IDS))
+def test_both_train_everywhere_over_legal_actions(env_id: str) -> None:
     """An illegal one would be an error here."""
-    small = {"env_id": "TextNER-v0", "native": native, "num_envs": 4, "masked": True}
+    native = env_id != "TextNER-v0"
+    small = {"env_id": env_id, "native": native, "num_envs": 4, "masked": True}
     options = {"illegal_action": "raise", "size": 50}
-    cleanrl_ppo.train(cleanrl_ppo.Args(num_steps=32, total_timesteps=128, **small), **options)
-    args = cleanrl_dqn.Args(total_timesteps=128, learning_starts=100, batch_size=8, **small)
+    cleanrl_ppo.train(cleanrl_ppo.Args(num_steps=16, total_timesteps=64, **small), **options)
+    args = cleanrl_dqn.Args(total_timesteps=64, learning_starts=40, batch_size=8, **small)
     cleanrl_dqn.train(args, **options)

@@ -7,6 +7,8 @@ import warnings
 import one_skill  # noqa: F401  registers OneSkill-v0
 import pytest
 
+import textenvs
+
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     pytest.importorskip("torchrl", reason='pip install "textenvs[torchrl]"')
@@ -22,7 +24,10 @@ def test_ppo_learns_the_one_skill() -> None:
     assert returns[-1] > 0.9
 
 
-def test_every_action_is_legal_in_the_native_vector_environment() -> None:
+@pytest.mark.parametrize("env_id", sorted(textenvs.IDS))
+def test_ppo_trains_everywhere_over_legal_actions(env_id: str) -> None:
     """An illegal one would be an error here."""
-    args = torchrl_ppo.Args(total_timesteps=128, num_envs=4, num_steps=32, epochs=1)
+    args = torchrl_ppo.Args(
+        env_id=env_id, total_timesteps=64, num_envs=4, num_steps=16, epochs=1, minibatches=2
+    )
     torchrl_ppo.train(args, illegal_action="raise", size=50)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import one_skill  # noqa: F401  registers OneSkill-v0
 import pytest
 
+import textenvs
+
 pytest.importorskip("tianshou", reason="make test-pinned")
 
 import tianshou_dqn
@@ -27,10 +29,12 @@ def test_ppo_learns_the_one_skill() -> None:
     assert score > 0.9
 
 
-def test_every_action_is_legal() -> None:
+@pytest.mark.parametrize("env_id", sorted(textenvs.IDS))
+def test_both_train_everywhere_over_legal_actions(env_id: str) -> None:
     """An illegal one would be an error here."""
+    small = {"env_id": env_id, "total_timesteps": 64, "num_envs": 4, "epochs": 1}
     options = {"illegal_action": "raise", "size": 50}
-    dqn = tianshou_dqn.Args(total_timesteps=128, num_envs=4, epochs=1, test_episodes=4)
+    dqn = tianshou_dqn.Args(test_episodes=4, batch_size=8, **small)
     tianshou_dqn.train(dqn, **options)
-    ppo = tianshou_ppo.Args(total_timesteps=128, num_envs=4, epochs=1, test_episodes=4, repeats=1)
+    ppo = tianshou_ppo.Args(test_episodes=4, num_steps=16, repeats=1, **small)
     tianshou_ppo.train(ppo, **options)

@@ -1,0 +1,174 @@
+"""TRL's trainers in our environments: prompts, rewards, rollouts, and folders that both open."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+import textenvs
+from agents import PPO, BCConfig, BehaviourCloning, PPOConfig
+from agents.errors import AgentError
+from agents.trl import TRLTask
+
+pytest.importorskip("trl", reason='pip install "textenvs[trl]"')
+
+import trl_grpo
+from trl import RLOOConfig, RLOOTrainer
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # of the library, about itself
+SMALL = {"size": 40}
+
+
+def some_lm(task: TRLTask) -> LlamaForCausalLM:
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=task.contract.vocab_size,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        max_position_embeddings=task.contract.max_tokens,
+    )
+    return LlamaForCausalLM(config).train()
+
+
+def some_trainer(lm: Any, temperature: float = 1.0) -> Any:
+    accelerator = SimpleNamespace(unwrap_model=lambda model: model)
+    return SimpleNamespace(model=lm, accelerator=accelerator, temperature=temperature)
+
+
+@pytest.mark.parametrize("env_id", sorted(textenvs.IDS))
+def test_prompts_are_the_environments(env_id: str) -> None:
+    task = TRLTask(env_id, **SMALL)
+    rows = task.dataset(5)
+    env = gymnasium.make(env_id, **SMALL)
+    for row in rows:
+        observation, _ = env.reset(options={"index": row["example"]})
+        ids = task.tokenizer(row["prompt"])["input_ids"]
+        assert observation[: len(ids)].tolist() == ids
+        assert not observation[len(ids) :].any() or env.unwrapped.pad_token_id
+
+
+def test_a_reward_is_what_playing_the_tokens_gives() -> None:
+    task = TRLTask("TextQA-v0", **SMALL)
+    env = gymnasium.make("TextQA-v0", **SMALL)
+    tokens, expert = env.unwrapped.action_tokens, []
+    for example in range(3):
+        env.reset(options={"index": example})
+        said, ended = [], False
+        while not ended:
+            action = env.unwrapped.expert_action()
+            said.append(int(tokens[action]))
+            *_, ended, _, _ = env.step(action)
+        expert.append(said)
+    rewards = task.reward(
+        [expert[0], expert[1][:-1], expert[1], [10_000], []], example=[0, 1, 2, 0, 0]
+    )
+    assert rewards[:2] == [1.0, 1.0]  # an end is said for an answer without one
+    assert rewards[2] < 1.0
+    assert rewards[3:] == [0.0, 0.0]
+    assert task.reward([[1]], example=[0], episode_return=[0.7]) == [0.7]
+    with pytest.raises(AgentError, match=r"no 'example': train on TRLTask\.dataset"):
+        task.reward([[1]], other=[0])
+
+
+def test_a_task_that_speaks_itself_needs_a_rollout() -> None:
+    task = TRLTask("TextNER-v0", **SMALL)
+    with pytest.raises(AgentError, match=r"rollout_func=TRLTask\.rollout"):
+        task.reward([[task.contract.action_tokens[0]] * 3], example=[0])
+
+
+@pytest.mark.parametrize("env_id", sorted(textenvs.IDS))
+def test_rollouts_are_episodes_of_the_trainers_model(env_id: str) -> None:
+    task = TRLTask(env_id, **SMALL)
+    prompts = [row["prompt"] for row in task.dataset(3) for _ in range(2)]
+    lm = some_lm(task)
+    found = task.rollout(prompts, some_trainer(lm, temperature=0.7))
+    assert lm.training
+    actions = torch.tensor(task.contract.action_tokens)
+    for row, prompt in enumerate(prompts):
+        ids, completion = found["prompt_ids"][row], found["completion_ids"][row]
+        assert ids == task.tokenizer(prompt)["input_ids"]
+        places = np.flatnonzero(found["env_mask"][row])
+        assert np.isin(np.array(completion)[places], actions).all()
+        assert len(found["logprobs"][row]) == len(completion) == len(found["env_mask"][row])
+        with torch.no_grad():
+            logits = lm(torch.tensor([ids + completion])).logits[0, len(ids) - 1 : -1]
+        scores = torch.log_softmax(logits[:, actions] / 0.7, dim=-1)
+        said = [task.contract.action_tokens.index(completion[place]) for place in places]
+        unmasked = scores[places, said].numpy()
+        # Over the legal actions alone, an action is at least as likely.
+        assert (np.array(found["logprobs"][row])[places] >= unmasked - 1e-4).all()
+        assert not np.delete(found["logprobs"][row], places).any()
+    with pytest.raises(AgentError, match="the prompt 'What' is none of this environment's"):
+        task.rollout(["What"], some_trainer(lm))
+
+
+def test_rollouts_follow_the_weights() -> None:
+    """With all actions legal, log-probabilities are the model's own, also after it has changed."""
+    task = TRLTask("TextSummarization-v0", **SMALL)
+    prompts = task.dataset(2)["prompt"]
+    lm = some_lm(task)
+    actions = torch.tensor(task.contract.action_tokens)
+    for _ in range(2):
+        found = task.rollout(list(prompts), some_trainer(lm))
+        ids, completion = found["prompt_ids"][0], found["completion_ids"][0]
+        with torch.no_grad():
+            logits = lm(torch.tensor([ids + completion])).logits[0, len(ids) - 1 : -1]
+            scores = torch.log_softmax(logits[:, actions], dim=-1)
+            for parameter in lm.parameters():
+                parameter.data.mul_(1.1)  # leaves no trace
+        said = [task.contract.action_tokens.index(token) for token in completion]
+        expected = scores[torch.arange(len(said)), said]
+        torch.testing.assert_close(
+            torch.tensor(found["logprobs"][0]).float(), expected, atol=1e-4, rtol=1e-4
+        )
+
+
+def test_grpo_goes_on_with_a_clone_and_learns(tmp_path: Path) -> None:
+    args = trl_grpo.Args(
+        env_id="TextNER-v0",
+        out=tmp_path,
+        clone_episodes=60,
+        steps=30,
+        batch_size=64,
+        num_generations=4,
+        learning_rate=2e-3,
+    )
+    rewards = trl_grpo.train(args)
+    assert np.mean(rewards[-5:]) > np.mean(rewards[:5]) + 0.07
+    agent = PPO("TextNER-v0", PPOConfig(num_envs=4), model=str(tmp_path))
+    agent.learn(64, progress_bar=False)
+
+
+def test_rloo_trains_on_the_rewards(tmp_path: Path) -> None:
+    clone = BehaviourCloning("TextQA-v0", BCConfig(episodes=20), env_kwargs=SMALL)
+    clone.export(tmp_path)
+    task = TRLTask("TextQA-v0", **SMALL)
+    trainer = RLOOTrainer(
+        model=str(tmp_path),
+        processing_class=task.tokenizer,
+        train_dataset=task.dataset(8),
+        reward_funcs=task.reward,
+        args=RLOOConfig(
+            output_dir=str(tmp_path / "rloo"),
+            max_steps=2,
+            per_device_train_batch_size=4,
+            num_generations=2,
+            max_completion_length=8,
+            logging_steps=1,
+            save_strategy="no",
+            report_to="none",
+            use_cpu=True,
+            bf16=False,
+        ),
+    )
+    trainer.train()
+    assert len([e for e in trainer.state.log_history if "reward" in e]) == 2
