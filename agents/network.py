@@ -124,6 +124,37 @@ class TextNetwork(nn.Module):
         values_KNA = self.model.q_values(self.states(observations), legal_NA)
         return values_KNA[0].view(*_shape(observations), -1)
 
+    @torch.no_grad()
+    def predict(
+        self,
+        observation: Observations,
+        state: Any = None,
+        episode_start: Any = None,
+        deterministic: bool = True,
+        action_masks: npt.NDArray[Any] | None = None,
+    ) -> tuple[Ints, Any]:
+        """Actions by action values if there are any, else by the policy; see `agents.evaluate`.
+
+        Args:
+            observation: with any batch dimensions.
+            state: handed back.
+            episode_start: not needed.
+            deterministic: the best action instead of a drawn one; by action values, always.
+            action_masks: legal actions, (..., A); None where all are.
+        """
+        legal = None if action_masks is None else torch.as_tensor(action_masks).bool()
+        by_values = self.model.heads.q != "none"
+        scores = self.q_values(observation, legal) if by_values else self(observation)[0]
+        if legal is not None:
+            scores = scores.masked_fill(~legal.to(scores.device), -torch.inf)
+        if deterministic or by_values:
+            actions = scores.argmax(dim=-1)
+        else:
+            shares = scores.softmax(dim=-1)
+            drawn = torch.multinomial(shares.view(-1, shares.shape[-1]), 1)
+            actions = drawn.view(shares.shape[:-1])
+        return actions.cpu().numpy(), state
+
     def states(self, observations: Observations) -> States:
         """What the heads read, of N observations in one row.
 

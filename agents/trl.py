@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from gymnasium.vector import AutoresetMode, VectorEnv
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 
 from agents.acting import Actor, SoftmaxPolicy
 from agents.environment import (
@@ -69,17 +69,13 @@ class TRLTask:
         self._envs: dict[int, VectorEnv[Any, Any, Any]] = {}
         self._one = self._env(1)
         self.contract: Contract = read_contract(self._one)
-        self._tokenizer = getattr(attribute(self._one, "task", None), "tokenizer", None)
-        self.tokenizer: PreTrainedTokenizerBase
-        if hasattr(self._tokenizer, "to_json"):
-            self.tokenizer = as_transformers(self._tokenizer, self.contract.max_tokens)
-        elif isinstance(getattr(self._tokenizer, "tokenizer", None), PreTrainedTokenizerBase):
-            self.tokenizer = self._tokenizer.tokenizer
-        else:
+        tokenizer = getattr(attribute(self._one, "task", None), "tokenizer", None)
+        if not hasattr(tokenizer, "to_json"):
             raise ContractError(
                 f"{env_id} has no tokenizer that transformers can take: TRL turns prompts into "
                 "tokens by one"
             )
+        self.tokenizer = as_transformers(tokenizer, self.contract.max_tokens)
         self._eos = attribute(self._one, "eos_token_id", None)
         self._action_of = {token: a for a, token in enumerate(self.contract.action_tokens)}
         self._examples: dict[str, int] = {}

@@ -10,6 +10,7 @@ other libraries bear, so that it wants an environment of its own: `pip install "
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -119,18 +120,19 @@ def train(args: Args, **options: Any) -> list[float]:
         )
         .debugging(seed=args.seed)
     )
-    ray.init(address=args.address, num_cpus=None if args.address else args.num_env_runners + 1)
+    if not ray.is_initialized():
+        cpus = None if args.address else args.num_env_runners + 1
+        ray.init(address=args.address, num_cpus=cpus)
     algorithm = config.build_algo()
     returns = []
     try:
         for iteration in range(args.total_timesteps // args.batch_size):
             found = algorithm.train()["env_runners"]
-            returns.append(float(found["episode_return_mean"]))
+            returns.append(float(found.get("episode_return_mean", math.nan)))  # if one has ended
             actions = (iteration + 1) * args.batch_size
             print(f"{actions:>8} actions, return {returns[-1]:.3f}")
     finally:
         algorithm.stop()
-        ray.shutdown()
     return returns
 
 

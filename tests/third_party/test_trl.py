@@ -8,13 +8,14 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+import one_skill  # noqa: F401  registers OneSkill-v0
 import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 import textenvs
 from agents import PPO, BCConfig, BehaviourCloning, PPOConfig
-from agents.errors import AgentError
+from agents.errors import AgentError, ContractError
 from agents.trl import TRLTask
 
 pytest.importorskip("trl", reason='pip install "textenvs[trl]"')
@@ -77,6 +78,11 @@ def test_a_reward_is_what_playing_the_tokens_gives() -> None:
     assert task.reward([[1]], example=[0], episode_return=[0.7]) == [0.7]
     with pytest.raises(AgentError, match=r"no 'example': train on TRLTask\.dataset"):
         task.reward([[1]], other=[0])
+
+
+def test_an_environment_without_a_tokenizer_is_refused() -> None:
+    with pytest.raises(ContractError, match="OneSkill-v0 has no tokenizer"):
+        TRLTask("OneSkill-v0")
 
 
 def test_a_task_that_speaks_itself_needs_a_rollout() -> None:

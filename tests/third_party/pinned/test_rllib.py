@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,14 +13,23 @@ import textenvs
 
 pytest.importorskip("ray.rllib", reason="make test-pinned")
 
+import ray
 import rllib_ppo
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the library, about itself
 FOLDERS = [Path(__file__).parents[2] / "agents", Path(rllib_ppo.__file__).parent]
 
 
-def test_ppo_learns_the_one_skill_with_two_env_runners(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, FOLDERS)))  # of the env runners
+@pytest.fixture(scope="module", autouse=True)
+def cluster() -> Iterator[None]:
+    """On this machine, of processes that find what the tests import."""
+    folders = os.pathsep.join(map(str, FOLDERS))
+    ray.init(num_cpus=3, runtime_env={"env_vars": {"PYTHONPATH": folders}})
+    yield
+    ray.shutdown()
+
+
+def test_ppo_learns_the_one_skill_with_two_env_runners() -> None:
     args = rllib_ppo.Args(
         env_id="one_skill:OneSkill-v0",
         total_timesteps=2048,
