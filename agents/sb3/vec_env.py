@@ -219,16 +219,23 @@ def infos_of(info: dict[str, Any], slots: npt.NDArray[np.intp]) -> list[dict[str
     >>> infos_of(info, np.array([0, 1]))
     [{}, {'score': 0.5}]
     """
+    names = [name for name in info if not name.startswith("_")]
+    columns = [_rows(info[name], slots) for name in names]
+    masks = {id(mask): mask for mask in (info[f"_{name}"] for name in names)}  # mostly one for all
+    if names and all(mask[slots].all() for mask in masks.values()):
+        return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
     infos: list[dict[str, Any]] = [{} for _ in slots]
-    for name, values in info.items():
-        if name.startswith("_"):
-            continue
-        if isinstance(values, dict):
-            rows: list[Any] = infos_of(values, slots)
-        else:
-            rows = values[slots].tolist() if values.ndim == 1 else list(values[slots])
+    for name, rows in zip(names, columns, strict=True):
         there = info[f"_{name}"][slots].tolist()
         for one, row, has in zip(infos, rows, there, strict=True):
             if has:
                 one[name] = row
     return infos
+
+
+def _rows(values: Any, slots: npt.NDArray[np.intp]) -> list[Any]:
+    """What some slots have of an info's entry."""
+    if isinstance(values, dict):
+        return infos_of(values, slots)
+    rows: list[Any] = values[slots].tolist() if values.ndim == 1 else list(values[slots])
+    return rows
