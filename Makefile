@@ -12,12 +12,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PINNED := .venv-pinned
+OLDEST := .venv-oldest
 # Each worker has one core, and torch's own threads would only compete for it.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-pinned test-slow lint types format bench gallery build clean
+.PHONY: help demo test test-pinned test-oldest test-slow lint types format bench gallery build clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +32,11 @@ test: lint types ## lint, types, then all tests and doctests but the slow ones
 test-pinned: $(PINNED)/.installed ## the tests of libraries that pin older versions: RLlib, Tianshou
 	RAY_USAGE_STATS_ENABLED=0 OMP_NUM_THREADS=1 $(PINNED)/bin/python -m pytest \
 	    --hypothesis-seed=0 tests/third_party/pinned
+
+test-oldest: $(OLDEST)/.installed ## environments and agents with the oldest Gymnasium
+	OMP_NUM_THREADS=1 $(OLDEST)/bin/python -m pytest -n 2 --hypothesis-seed=0 tests/envs \
+	    tests/check tests/wrappers tests/agents/test_rollout.py tests/agents/test_evaluation.py \
+	    tests/agents/test_ppo.py tests/agents/test_network.py
 
 test-slow: $(INSTALLED) ## the tests that take minutes
 	$(PYTEST) -m slow --hypothesis-seed=0
@@ -82,3 +88,10 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 $(PINNED)/.installed: pyproject.toml constraints-pinned.txt
 	$(call environment,$(PINNED),constraints-pinned.txt,.[pinned],11)
+
+# All as tested but for Gymnasium.
+$(OLDEST).txt: constraints.txt
+	sed 's/^gymnasium==.*/gymnasium==1.1.0/' constraints.txt > $@
+
+$(OLDEST)/.installed: pyproject.toml $(OLDEST).txt
+	$(call environment,$(OLDEST),$(OLDEST).txt,.[oldest],10)

@@ -80,8 +80,8 @@ class LanguageModelModule(TorchRLModule, ValueFunctionAPI):
         return self._scores_and_values(batch, learns=True)[1] if embeddings is None else embeddings
 
 
-def train(args: Args, **options: Any) -> list[float]:
-    """Train; the mean returns of the iterations in their order."""
+def train(args: Args, **options: Any) -> tuple[TextNetwork, list[float]]:
+    """Train; the network, and the mean returns of the iterations in their order."""
 
     def make(_: Any = None) -> gymnasium.Env[Any, Any]:
 
@@ -131,9 +131,10 @@ def train(args: Args, **options: Any) -> list[float]:
             returns.append(float(found.get("episode_return_mean", math.nan)))  # if one has ended
             actions = (iteration + 1) * args.batch_size
             print(f"{actions:>8} actions, return {returns[-1]:.3f}")
+        network = algorithm.get_module().network
     finally:
         algorithm.stop()
-    return returns
+    return network, returns
 
 
 if __name__ == "__main__":

@@ -18,8 +18,8 @@ import torch
 from agents.errors import AgentError, ContractError, ModelError
 from agents.models.model_config import ModelConfig
 
-pytest.importorskip("stable_baselines3")
-pytest.importorskip("sb3_contrib")
+pytest.importorskip("stable_baselines3", reason='needs it: pip install "textenvs[sb3]"')
+pytest.importorskip("sb3_contrib", reason='needs it: pip install "textenvs[sb3]"')
 
 from sb3_contrib import QRDQN, TRPO, MaskablePPO, RecurrentPPO
 from sb3_contrib.common.maskable.evaluation import evaluate_policy as evaluate_masked

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from agents.models.model_config import ModelConfig
 
-pytest.importorskip("stable_baselines3")
-pytest.importorskip("sb3_contrib")
+pytest.importorskip("stable_baselines3", reason='needs it: pip install "textenvs[sb3]"')
+pytest.importorskip("sb3_contrib", reason='needs it: pip install "textenvs[sb3]"')
 
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import VecEnv, VecMonitor

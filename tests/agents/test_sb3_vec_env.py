@@ -14,8 +14,8 @@ from gymnasium.wrappers import TimeLimit
 import textenvs
 from agents.errors import AgentError
 
-pytest.importorskip("stable_baselines3")
-pytest.importorskip("sb3_contrib")
+pytest.importorskip("stable_baselines3", reason='needs it: pip install "textenvs[sb3]"')
+pytest.importorskip("sb3_contrib", reason='needs it: pip install "textenvs[sb3]"')
 
 from sb3_contrib.common.maskable.utils import get_action_masks, is_masking_supported
 from stable_baselines3.common.evaluation import evaluate_policy

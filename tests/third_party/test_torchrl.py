@@ -11,7 +11,7 @@ import textenvs
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
-    pytest.importorskip("torchrl", reason='pip install "textenvs[torchrl]"')
+    pytest.importorskip("torchrl", reason='needs it: pip install "textenvs[torchrl]"')
     import torchrl_ppo
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the library, about itself

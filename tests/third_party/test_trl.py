@@ -18,7 +18,7 @@ from agents import PPO, BCConfig, BehaviourCloning, PPOConfig
 from agents.errors import AgentError, ContractError
 from agents.trl import TRLTask
 
-pytest.importorskip("trl", reason='pip install "textenvs[trl]"')
+pytest.importorskip("trl", reason='needs it: pip install "textenvs[trl]"')
 
 import trl_grpo
 from trl import RLOOConfig, RLOOTrainer

@@ -7,7 +7,7 @@ import pytest
 
 import textenvs
 
-pytest.importorskip("tianshou", reason="make test-pinned")
+pytest.importorskip("tianshou", reason="needs an environment of its own: make test-pinned")
 
 import tianshou_dqn
 import tianshou_ppo

@@ -1,0 +1,202 @@
+"""What other libraries make of the same model, environment and budget: speed and score.
+
+Each trains the preset `tiny` from scratch on TextNER-v0 with dense rewards, by the script in
+`examples/` or, for stable-baselines3, by `agents.sb3`, in a process of its own; then the test split
+is played greedily. Learning rate, discount and passes over the data are equal where the library has
+them; all else is the library's. RLlib and Tianshou run where `make test-pinned` put them.
+
+python -m benchmarks.libraries --timesteps 30000
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import tyro
+
+ROOT = Path(__file__).resolve().parents[1]
+ENV_ID = "TextNER-v0"
+REWARD = "dense"
+LEARNING_RATE = 1e-3
+PINNED = ("RLlib", "Tianshou")
+"""How the names begin of those that need an environment of their own."""
+RESULT = "RESULT "
+"""How the line of a child begins that its parent reads."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Train with every library, and compare."""
+
+    timesteps: int = 30_000
+    """Actions of each."""
+    seed: int = 0
+    only: tuple[str, ...] = ()
+    """Some of them; all by default."""
+    episodes: int = 500
+    """Of the test split, that scores are over."""
+    pinned: Path = ROOT / ".venv-pinned" / "bin" / "python"
+    """Python of the environment that has RLlib and Tianshou."""
+    out: Path | None = None
+    """Write JSON lines here."""
+    child: bool = False
+    """Run what `only` names in this process."""
+
+
+def main(settings: Settings) -> int:
+    """Run every library in a process of its own; the exit status is 1 if one failed."""
+    if settings.child:
+        print(RESULT + json.dumps(run(settings.only[0], settings)), flush=True)
+        return 0
+    failed = 0
+    print("| library | actions/s | F1 on the test split | minutes |\n|---|---|---|---|")
+    for name in settings.only or tuple(CONTESTANTS):
+        python = settings.pinned if name.startswith(PINNED) else Path(sys.executable)
+        if not python.exists():
+            print(f"| {name} | not here: `make test-pinned` | | |", flush=True)
+            failed = 1
+            continue
+        command = [
+            *(str(python), "-m", "benchmarks.libraries", "--child", "--only", name),
+            *("--timesteps", str(settings.timesteps), "--seed", str(settings.seed)),
+            *("--episodes", str(settings.episodes)),
+        ]
+        done = subprocess.run(  # noqa: S603  our own module
+            command, capture_output=True, text=True, cwd=ROOT, check=False
+        )
+        lines = [line for line in done.stdout.splitlines() if line.startswith(RESULT)]
+        if not lines:
+            print(f"| {name} | failed | | |\n{done.stderr[-2000:]}", flush=True)
+            failed = 1
+            continue
+        found = json.loads(lines[-1].removeprefix(RESULT))
+        low, high = found["interval"]
+        score = f"{found['score']:.3f} [{low:.3f}, {high:.3f}]"
+        minutes = found["seconds"] / 60
+        print(f"| {name} | {found['actions_per_s']:,.0f} | {score} | {minutes:.1f} |", flush=True)
+        if settings.out is not None:
+            with settings.out.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(found) + "\n")
+    return failed
+
+
+def run(name: str, settings: Settings) -> dict[str, Any]:
+    """Train and score one of them."""
+    from agents import evaluate
+
+    torch.set_num_threads(1)
+    sys.path.insert(0, str(ROOT / "examples"))
+    start = time.perf_counter()
+    agent = CONTESTANTS[name](settings.timesteps, settings.seed)
+    seconds = time.perf_counter() - start
+    score = evaluate(agent, ENV_ID, split="test", episodes=settings.episodes).score
+    return {
+        "library": name,
+        "timesteps": settings.timesteps,
+        "seed": settings.seed,
+        "seconds": seconds,
+        "actions_per_s": settings.timesteps / seconds,
+        "score": score.value,
+        "interval": [score.low, score.high],
+    }
+
+
+def ours(algorithm: str, **config: Any) -> Callable[[int, int], Any]:
+    """One of our agents."""
+
+    def train(timesteps: int, seed: int) -> Any:
+        import agents
+
+        settings = getattr(agents, f"{algorithm}Config")(learning_rate=LEARNING_RATE, **config)
+        agent = getattr(agents, algorithm)(
+            ENV_ID, settings, seed=seed, env_kwargs={"reward": REWARD}
+        )
+        agent.learn(timesteps, progress_bar=False)
+        return agent
+
+    return train
+
+
+def script(module: str, **arguments: Any) -> Callable[[int, int], Any]:
+    """The network that a script of `examples/` trains."""
+
+    def train(timesteps: int, seed: int) -> Any:
+        found = importlib.import_module(module)
+        args = found.Args(
+            env_id=ENV_ID,
+            seed=seed,
+            total_timesteps=timesteps,
+            learning_rate=LEARNING_RATE,
+            **arguments,
+        )
+        return found.train(args, reward=REWARD)[0].eval()
+
+    return train
+
+
+def sb3(algorithm: str, buffer: bool = False, uncached: bool = False) -> Callable[[int, int], Any]:
+    """One of stable-baselines3's, with or without what `agents.sb3` brings."""
+
+    def train(timesteps: int, seed: int) -> Any:
+        import gymnasium
+        from sb3_contrib import MaskablePPO
+        from stable_baselines3 import DQN
+        from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
+
+        from agents import sb3 as ours
+
+        make = lambda: gymnasium.make(ENV_ID, reward=REWARD)  # noqa: E731
+        env: Any = (
+            DummyVecEnv([make] * 16) if uncached else ours.TextVecEnv(ENV_ID, 16, reward=REWARD)
+        )
+        kwargs = ours.lm_policy_kwargs(env, "tiny", seed, cached_rows=0 if uncached else 256)
+        shared: dict[str, Any] = {
+            "policy_kwargs": kwargs,
+            "seed": seed,
+            "learning_rate": LEARNING_RATE,
+        }
+        if algorithm == "DQN":
+            model: Any = DQN(
+                ours.LMDQNPolicy, VecMonitor(env), learning_starts=500, train_freq=1,
+                gradient_steps=4, batch_size=64, gamma=1.0, target_update_interval=256, **shared,
+            )  # fmt: skip
+        else:
+            more = {"rollout_buffer_class": ours.EpisodeMaskableRolloutBuffer} if buffer else {}
+            model = MaskablePPO(
+                ours.LMMaskablePolicy, VecMonitor(env), n_steps=64, batch_size=256, n_epochs=4,
+                gamma=1.0, ent_coef=0.01, **shared, **more,
+            )  # fmt: skip
+        return model.learn(timesteps)
+
+    return train
+
+
+CONTESTANTS: dict[str, Callable[[int, int], Any]] = {
+    "textenvs PPO": ours("PPO", num_envs=16, steps=1024),
+    "textenvs DQN": ours("DQN", num_envs=16),
+    "stable-baselines3 MaskablePPO, single environments, no cache": sb3("PPO", uncached=True),
+    "stable-baselines3 MaskablePPO": sb3("PPO"),
+    "stable-baselines3 MaskablePPO, episode buffer": sb3("PPO", buffer=True),
+    "stable-baselines3 DQN": sb3("DQN"),
+    "CleanRL PPO": script("cleanrl_ppo", masked=True),
+    "CleanRL PPO, no masks": script("cleanrl_ppo"),
+    "CleanRL DQN": script("cleanrl_dqn", masked=True, num_envs=16),
+    "TorchRL PPO": script("torchrl_ppo"),
+    "Tianshou PPO": script("tianshou_ppo", num_steps=64, batch_size=256),
+    "Tianshou PPO, no masks": script("tianshou_ppo", num_steps=64, batch_size=256, masked=False),
+    "Tianshou DQN": script("tianshou_dqn", num_envs=16),
+    "RLlib PPO": script("rllib_ppo"),
+}
+"""Name -> trains for so many actions with a seed, and gives something with `predict`."""
+
+if __name__ == "__main__":
+    sys.exit(main(tyro.cli(Settings, description=__doc__)))
