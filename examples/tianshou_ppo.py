@@ -96,6 +96,7 @@ def train(args: Args, **options: Any) -> tuple[TextNetwork, float]:
     network = TextNetwork.of(single, args.model, seed=args.seed)
     policy = DiscreteActorPolicy(
         actor=Actor(network, args.masked),
+        deterministic_eval=True,
         action_space=single.action_space,
         observation_space=single.observation_space,
     )

@@ -18,7 +18,9 @@ EASY = {"answers": 2, "noise": 2, "words": 5}
 
 
 def test_dqn_learns_the_one_skill() -> None:
-    args = tianshou_dqn.Args(env_id="OneSkill-v0", total_timesteps=2048, epochs=1)
+    args = tianshou_dqn.Args(
+        env_id="OneSkill-v0", total_timesteps=2048, epochs=1, gradient_steps_per_action=0.2
+    )
     _, score = tianshou_dqn.train(args, **EASY)
     assert score > 0.8
 
