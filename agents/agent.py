@@ -154,7 +154,8 @@ class LanguageAgent(ABC):
             callback: called with the agent after each iteration, of several processes in the main
                 one; False ends the training.
             run_dir: for metrics.jsonl, TensorBoard events and the checkpoint, which is written
-                now and then and at the end.
+                now and then and at the end. What follows one that a callback's end left is no exact
+                repetition where episodes were running: they begin anew.
             wandb: a project of Weights & Biases to log to as well.
 
         Raises:
@@ -183,7 +184,7 @@ class LanguageAgent(ABC):
                     self.save(folder / CHECKPOINT)
                 if self.processes.agreed(stop):
                     break
-        if folder is not None and self.num_timesteps >= self.leg_end and not self.at_rest():
+        if folder is not None and not self.at_rest():
             self.save(folder / CHECKPOINT)
         return self
 
@@ -345,17 +346,20 @@ class LanguageAgent(ABC):
         generator.manual_seed(int(actions.generate_state(1, np.uint64)[0] >> np.uint64(1)))
         return generator, np.random.default_rng(batches), int(envs.generate_state(1)[0] >> 1)
 
-    def _done(self, more: float = 0.0) -> float:
-        """Share of the leg that is done after `more` steps; 0 outside of a leg."""
+    def _done(self) -> float:
+        """Share of the leg that is done; 0 outside of a leg."""
         length = self.leg_end - self.leg_start
-        return (self.num_timesteps + more - self.leg_start) / length if length else 0.0
+        return (self.num_timesteps - self.leg_start) / length if length else 0.0
 
     def _schedule(self, steps: int) -> None:
         """Set the learning rate that is due half-way through an update on so many steps.
 
-        So neither the first nor the last update of a training has a learning rate of 0.
+        So neither the first nor the last update of a training has a learning rate of 0, also where
+        the last one goes beyond the leg's end.
         """
-        self.descent.schedule(self._done(steps / 2))
+        end = max(self.leg_end, self.num_timesteps + steps)
+        middle = self.num_timesteps + steps / 2
+        self.descent.schedule((middle - self.leg_start) / (end - self.leg_start))
 
     def _diverged(self, error: NotFinite, run_dir: Path | None) -> TrainingDiverged:
         """Save the batch that did it; the error to raise."""

@@ -229,7 +229,9 @@ def play_examples(
             restarted = examples[np.where(places_S[ended] < len(examples), places_S[ended], 0)]
             observations_SL, new_info = start_examples(env, ended, restarted)
             new_legal_SA = legal_actions(new_info)
-            if legal_SA is not None and new_legal_SA is not None:
+            if new_legal_SA is not None:
+                if legal_SA is None:
+                    legal_SA = np.ones_like(new_legal_SA)
                 legal_SA[ended] = new_legal_SA[ended]
         log.forget_finished()
     return [played[place] for place in range(len(examples))]

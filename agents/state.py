@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -25,6 +25,9 @@ Agent = TypeVar("Agent", bound="LanguageAgent")
 Parts = dict[str, dict[str, torch.Tensor]]
 """Tensors by name, of the model, the optimizer, and what else an agent goes on with."""
 
+STEP = "step"
+ADAM = (STEP, "exp_avg", "exp_avg_sq")
+"""What the optimizer keeps of each weight."""
 COUNTERS = ("num_timesteps", "iteration", "leg_start", "leg_end")
 FACTS: dict[str, type | tuple[type, ...]] = {
     "algorithm": str,
@@ -34,6 +37,7 @@ FACTS: dict[str, type | tuple[type, ...]] = {
     "backbone": dict,
     "heads": dict,
     "model": dict,
+    "trained": list,
     "progress": dict,
     "env_id": (str, type(None)),
     "env_kwargs": dict,
@@ -53,6 +57,7 @@ def write_agent(agent: LanguageAgent, folder: Path) -> None:
         "backbone": agent.model.backbone.config_json(),
         "heads": dataclasses.asdict(agent.model.heads),
         "model": dataclasses.asdict(agent.model.config),
+        "trained": [name for name, p in agent.model.named_parameters() if p.requires_grad],
         "progress": agent.progress_facts(),
         "env_id": agent.env_id,
         "env_kwargs": agent.env_kwargs,
@@ -61,7 +66,7 @@ def write_agent(agent: LanguageAgent, folder: Path) -> None:
     }
     if not is_json(agent.env_kwargs):
         facts |= {"env_id": None, "env_kwargs": {}}
-    optimizer = optimizer_tensors(agent.descent.optimizer)
+    optimizer = optimizer_tensors(agent.descent.optimizer, agent.model)
     parts = {"model": weights(agent.model), "optimizer": optimizer}
     progress = agent.progress_tensors()
     if progress:
@@ -117,12 +122,13 @@ def agent_of(
     backbone = backbone_from_json(facts["backbone_kind"], facts["backbone"])
     model = assemble(backbone, contract, heads, prepared)
     load_weights(model, parts.get("model", {}), folder)
+    freeze_others(model, facts["trained"], folder)
     agent = cls(env, config, model, facts["seed"], device, contract=contract)
     check_same_contract(agent.contract, contract)
     if env is None and facts["env_id"] is not None and ":" not in facts["env_id"]:
         agent.env_id, agent.env_kwargs = facts["env_id"], facts["env_kwargs"]
     try:
-        load_optimizer(agent.descent.optimizer, parts["optimizer"])
+        load_optimizer(agent.descent.optimizer, agent.model, parts["optimizer"])
         agent.restore_progress(facts["progress"], parts.get("progress", {}))
     except (LookupError, TypeError, ValueError) as error:
         raise CheckpointError(f"{folder} has no fitting training state: {error}") from error
@@ -162,20 +168,59 @@ def load_weights(model: AgentModel, tensors: Mapping[str, torch.Tensor], folder:
     model.load_state_dict(given, strict=False)
 
 
-def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
-    """The optimizer's state, named by the parameter's number."""
+def freeze_others(model: AgentModel, trained: Sequence[object], folder: Path) -> None:
+    """Let the named weights train, and no other.
+
+    Raises:
+        CheckpointError: there is no weight of some name.
+    """
+    parameters = dict(model.named_parameters())
+    odd = [name for name in trained if name not in parameters]
+    if odd:
+        raise CheckpointError(f"the weights in {folder} do not fit the model: {odd} are to train")
+    for name, parameter in parameters.items():
+        parameter.requires_grad_(name in trained)
+
+
+def optimizer_tensors(
+    optimizer: torch.optim.Optimizer, model: AgentModel
+) -> dict[str, torch.Tensor]:
+    """The optimizer's state as ``KIND/NAME``, by the names of the weights."""
     return {
-        f"{index}.{name}": tensor
-        for index, state in optimizer.state_dict()["state"].items()
-        for name, tensor in state.items()
+        f"{kind}/{name}": tensor
+        for name, parameter in model.named_parameters()
+        for kind, tensor in optimizer.state.get(parameter, {}).items()
     }
 
 
-def load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, torch.Tensor]) -> None:
-    """Set the state that `optimizer_tensors` gave."""
-    state: dict[int, dict[str, torch.Tensor]] = {}
+def load_optimizer(
+    optimizer: torch.optim.Optimizer, model: AgentModel, tensors: Mapping[str, torch.Tensor]
+) -> None:
+    """Set the state that `optimizer_tensors` gave.
+
+    Raises:
+        ValueError: it is not that of weights of these names and shapes.
+    """
+    parameters = dict(model.named_parameters())
+    found: dict[str, dict[str, torch.Tensor]] = {}
     for key, tensor in tensors.items():
-        index, _, name = key.partition(".")
-        state.setdefault(int(index), {})[name] = tensor
+        kind, _, name = key.partition("/")
+        if kind not in ADAM or name not in parameters:
+            raise ValueError(f"the optimizer has no {key}")
+        shape = torch.Size() if kind == STEP else parameters[name].shape
+        if tensor.shape != shape:
+            raise ValueError(f"{key} has shape {tuple(tensor.shape)}; expected {tuple(shape)}")
+        found.setdefault(name, {})[kind] = tensor
+    numbers = {id(p): number for number, p in enumerate(_optimized(optimizer))}
+    state = {}
+    for name, kinds in found.items():
+        if set(kinds) != set(ADAM) or id(parameters[name]) not in numbers:
+            raise ValueError(f"the optimizer's state of {name} is {sorted(kinds)}")
+        state[numbers[id(parameters[name])]] = kinds
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+def _optimized(optimizer: torch.optim.Optimizer) -> list[torch.nn.Parameter]:
+    """In the order of the optimizer's numbers."""
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]

@@ -10,6 +10,9 @@ from transformers import PreTrainedModel
 
 from agents.models.backbone import Backbone
 
+ATTENTION = "attn_implementation"
+"""The key of how attention is computed."""
+
 
 class LMBackbone(Backbone):
     """A backbone around a language model.
@@ -30,8 +33,10 @@ class LMBackbone(Backbone):
         return head
 
     def config_json(self) -> dict[str, Any]:
-        """The model's config."""
+        """The model's config, with what it does not tell of a model that was changed after it."""
         config: dict[str, Any] = self.lm.config.to_dict()
+        config["dtype"] = str(self.lm.dtype).removeprefix("torch.")
+        config[ATTENTION] = getattr(self.lm.config, "_attn_implementation", None)
         return config
 
     def save_pretrained(self, folder: Path) -> None:

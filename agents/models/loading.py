@@ -30,7 +30,7 @@ from agents.models.causal import CausalBackbone
 from agents.models.encoder import EncoderBackbone, first_position
 from agents.models.encoder_decoder import EncoderDecoderBackbone
 from agents.models.heads import vocabulary
-from agents.models.lm_backbone import LMBackbone
+from agents.models.lm_backbone import ATTENTION, LMBackbone
 from agents.models.prefix_lm import PrefixLMBackbone
 from agents.models.presets import PRESETS
 from agents.models.recurrent import RecurrentBackbone
@@ -40,6 +40,8 @@ logger = logging.getLogger(__name__)
 
 FOREIGN = ("auto_map", "attn_implementation", "experts_implementation", "quantization_config")
 """Entries of a config that name code to run or packages to import; dropped from checkpoints."""
+ATTENTIONS = ("eager", "sdpa")
+"""Ways to compute attention that need neither; any other is the architecture's own choice."""
 PRETRAINED: dict[str, tuple[str, Any, Callable[[PreTrainedModel], Backbone]]] = {
     CausalBackbone.kind: ("causal LM", AutoModelForCausalLM, CausalBackbone),
     PrefixLMBackbone.kind: ("causal LM", AutoModelForCausalLM, PrefixLMBackbone),
@@ -105,8 +107,10 @@ def backbone_from_json(kind: str, config: dict[str, object]) -> Backbone:
         if kind == RecurrentBackbone.kind:
             return RecurrentBackbone(**safe)
         _, auto, around = PRETRAINED[kind]
+        attention = config.get(ATTENTION)
         parsed = AutoConfig.for_model(**safe)
-        return around(auto.from_config(parsed, trust_remote_code=False))
+        chosen = {ATTENTION: attention} if attention in ATTENTIONS else {}
+        return around(auto.from_config(parsed, trust_remote_code=False, **chosen))
     except (
         ArithmeticError,
         AssertionError,
