@@ -5,6 +5,7 @@ Shapes: N states, S slots, A actions, K heads, L tokens of an observation.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from agents.acting import ActionRule, Actor, Observations
 from agents.advantages import monte_carlo_returns, side_by_side
-from agents.batching import Batch, Places, make_batch, microbatches, read
+from agents.batching import Batch, Places, final_states, make_batch, microbatches, read
 from agents.environment import Contract, Ints
 from agents.episodes import Episode
 from agents.errors import AgentError
@@ -244,6 +245,21 @@ class ActionValueAgent(RolloutAgent):
             values_KN = factor * values_KN
         q_head.shift((returns_N - values_KN).mean(dim=1))
         self.model.note_change()
+
+    @torch.no_grad()
+    def valued_anew(self, episodes: Sequence[Episode]) -> Sequence[Episode]:
+        """The same, with what their final states are now worth behind truncated episodes."""
+        cut = [place for place, episode in enumerate(episodes) if episode.cut is not None]
+        if not cut:
+            return episodes
+        chosen = [episodes[place] for place in cut]
+        final = final_states(chosen, self.contract.n_actions, self.device)
+        values_KBA = self.model.q_values(read(self.model, final), final.legal_NA)
+        values_B = legal_values(values_KBA, final.legal_NA).amax(dim=-1)
+        found = list(episodes)
+        for place, value in zip(cut, values_B.tolist(), strict=True):
+            found[place] = dataclasses.replace(found[place], bootstrap=value)
+        return found
 
     def _values_of(self, episodes: Sequence[Episode], groups: Sequence[Places]) -> Tensor:
         """The values of the actions taken, (K, N).

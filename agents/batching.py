@@ -5,6 +5,7 @@ Shapes: B episodes, T tokens of the longest, N states in all of them, A actions.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -70,6 +71,25 @@ def make_batch(episodes: Sequence[Episode], n_actions: int, device: torch.device
         actions_N=_joined([episode.actions_T for episode in episodes], device),
         legal_NA=None if legal_NA is None else torch.from_numpy(legal_NA).to(device),
     )
+
+
+def final_states(episodes: Sequence[Episode], n_actions: int, device: torch.device) -> Batch:
+    """The states in which truncated episodes were cut, one of each; no action was taken there."""
+    ends = []
+    for episode in episodes:
+        assert episode.cut is not None
+        tokens_L, legal_A8 = episode.cut
+        ends.append(
+            dataclasses.replace(
+                episode,
+                tokens_L=tokens_L,
+                positions_T=np.array([len(tokens_L) - 1], np.int32),
+                actions_T=np.zeros(1, np.int32),
+                legal_TA8=None if legal_A8 is None else legal_A8[None],
+            )
+        )
+    prompts_B = torch.tensor([int(e.positions_T[0]) + 1 for e in episodes], device=device)
+    return make_batch(ends, n_actions, device)._replace(prompts_B=prompts_B)
 
 
 def _joined(arrays: Sequence[npt.NDArray[np.int32]], device: torch.device) -> Tensor:

@@ -7,7 +7,7 @@ n-step targets (Sutton & Barto 2018, equation 7.1) and Huber's loss H:
     y_t = r_t + ... + gamma^(n-1) r_(t+n-1) + gamma^n Q'(s_(t+n), a*),
 
 cut short at the episode's end, where 0 stands after termination and after truncation what the best
-action in the final state was worth when it was acted on. Q' are the values of the target network,
+action in the final state is worth, as in any other. Q' are the values of the target network,
 a* = argmax over legal a of Q' or, double (van Hasselt et al. 2016, "Deep Reinforcement Learning
 with Double Q-learning", equation 4), of Q_theta. Of twin heads the lower one is Q. w are the
 importance weights of a prioritised replay (see `agents.replay`).
@@ -33,7 +33,7 @@ from torch.nn import functional as F
 
 from agents.action_values import ActionValueAgent, ActionValueConfig, legal_values, taken_values
 from agents.advantages import steps_of
-from agents.batching import Batch, Places, read
+from agents.batching import Batch, Places, final_states, read
 from agents.descent import Numbers, mean_numbers
 from agents.episodes import Episode, total_steps
 from agents.models.distribution import take
@@ -176,6 +176,14 @@ class DQN(ActionValueAgent):
             target_KNA = self.target.q_values(read(self.target, batch), batch.legal_NA)
             values_N = best_values(target_KNA, values_KNA, batch.legal_NA, self.config.double)
             steps.values_ET[inside_ET] = values_N.double().cpu().numpy()
+        cut = [place for place, episode in enumerate(episodes) if episode.cut is not None]
+        if cut:
+            chosen = [episodes[place] for place in cut]
+            final = final_states(chosen, self.contract.n_actions, self.device)
+            target_KBA = self.target.q_values(read(self.target, final), final.legal_NA)
+            values_KBA = self.model.q_values(read(self.model, final), final.legal_NA)
+            values_B = best_values(target_KBA, values_KBA, final.legal_NA, self.config.double)
+            steps.bootstrap_E[cut] = values_B.double().cpu().numpy()
         targets_ET = n_step_returns(*steps, gamma=self.config.gamma, n=n)
         return torch.from_numpy(targets_ET[inside_ET]).to(values_KNA)
 

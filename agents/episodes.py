@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,18 @@ import torch
 from torch import Tensor
 
 from agents.environment import Ints, Mask
+
+
+class Cut(NamedTuple):
+    """The state in which an episode was truncated.
+
+    Attributes:
+        tokens_L: int32, its prefix, of a length of its own.
+        legal_A8: uint8, its legal actions packed by `numpy.packbits`; None if all are.
+    """
+
+    tokens_L: npt.NDArray[np.int32]
+    legal_A8: npt.NDArray[np.uint8] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +43,7 @@ class Episode:
         legal_TA8: uint8, legal actions packed by `numpy.packbits`; None if all always are.
         bootstrap: value after the last step: 0 after termination, an estimate after truncation.
         metrics: the task's metrics at the end.
+        cut: where it was truncated; None after termination.
     """
 
     tokens_L: npt.NDArray[np.int32]
@@ -42,6 +55,7 @@ class Episode:
     legal_TA8: npt.NDArray[np.uint8] | None
     bootstrap: float
     metrics: dict[str, float]
+    cut: Cut | None = None
 
     @property
     def steps(self) -> int:
@@ -110,6 +124,7 @@ def make_episode(
     final_observation_L: npt.NDArray[np.integer],
     bootstrap: float,
     metrics: dict[str, float],
+    cut: Cut | None = None,
 ) -> Episode:
     """Put together an episode of the steps in `fields` (see `StepLog.cut`).
 
@@ -127,6 +142,7 @@ def make_episode(
         legal_TA8=fields.get("legal"),
         bootstrap=bootstrap,
         metrics=metrics,
+        cut=cut,
     )
 
 
@@ -247,6 +263,16 @@ def episodes_to_tensors(episodes: Sequence[Episode]) -> dict[str, Tensor]:
         flat[f"metric_places/{name}"] = np.array(having, np.int32)
         values = [episodes[place].metrics[name] for place in having]
         flat[f"metrics/{name}"] = np.array(values, np.float64)
+    cuts = [(place, e.cut) for place, e in enumerate(episodes) if e.cut is not None]
+    if cuts:
+        flat["cut_places"] = np.array([place for place, _ in cuts], np.int32)
+        flat["cut_counts"] = np.array([len(cut.tokens_L) for _, cut in cuts], np.int32)
+        flat["cut_tokens"] = _end_to_end([cut.tokens_L for _, cut in cuts], np.int32)
+        width = max((len(c.legal_A8) for _, c in cuts if c.legal_A8 is not None), default=0)
+        if width:
+            every = np.full(width, 255, np.uint8)
+            masks_CA8 = [every if cut.legal_A8 is None else cut.legal_A8 for _, cut in cuts]
+            flat["cut_legal"] = np.stack(masks_CA8)
     return {name: torch.from_numpy(array) for name, array in flat.items()}
 
 
@@ -272,14 +298,32 @@ def tensors_to_episodes(tensors: Mapping[str, Tensor]) -> list[Episode]:
         if kind_of == "metrics":
             for place, value in zip(flat[f"metric_places/{name}"], values, strict=True):
                 metrics[place][name] = float(value)
+    cuts = _cuts(flat)
+    if cuts and not set(cuts) <= set(range(len(step_counts_E))):
+        raise ValueError(f"episodes {sorted(cuts)} are cut, of {len(step_counts_E)}")
     episodes = []
     for place, bootstrap in enumerate(flat["bootstraps"]):
         fields: dict[str, Any] = {field: arrays[place] for field, arrays in columns.items()}
         if fields["positions_T"].max(initial=0) >= len(fields["tokens_L"]):
             raise ValueError(f"a state of episode {place} lies behind its tokens")
         fields.setdefault("legal_TA8", None)
-        episodes.append(Episode(**fields, bootstrap=float(bootstrap), metrics=metrics[place]))
+        fields |= {"metrics": metrics[place], "cut": cuts.get(place)}
+        episodes.append(Episode(**fields, bootstrap=float(bootstrap)))
     return episodes
+
+
+def _cuts(flat: Mapping[str, npt.NDArray[Any]]) -> dict[int, Cut]:
+    """Place of an episode -> where it was truncated, for those that were."""
+    if "cut_places" not in flat:
+        return {}
+    tokens = _divided(flat["cut_tokens"].astype(np.int32, copy=False), flat["cut_counts"])
+    masks: Sequence[npt.NDArray[np.uint8] | None] = [None] * len(tokens)
+    if "cut_legal" in flat:
+        masks = list(flat["cut_legal"])
+    return {
+        int(place): Cut(tokens_L, legal_A8)
+        for place, tokens_L, legal_A8 in zip(flat["cut_places"], tokens, masks, strict=True)
+    }
 
 
 def _end_to_end(arrays: Sequence[npt.NDArray[Any]], kind: type[np.generic]) -> npt.NDArray[Any]:

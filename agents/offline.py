@@ -28,7 +28,7 @@ from agents.environment import (
     prefix_lengths,
     read_contract,
 )
-from agents.episodes import STEP_FIELDS, Episode, pack, unpack
+from agents.episodes import STEP_FIELDS, Cut, Episode, pack, unpack
 from agents.errors import AgentError, RecordingError, nearest_first
 from agents.recorded import check_episodes, load_episodes
 
@@ -172,7 +172,8 @@ def to_dataset(episodes: Sequence[Episode]) -> datasets.Dataset:
         fields = {field: getattr(episode, field) for field in ("tokens_L", *STEP_FIELDS)}
         row: dict[str, Any] = {field.rpartition("_")[0]: each for field, each in fields.items()}
         row["legal"] = episode.legal_TA8
-        row |= {"bootstrap": episode.bootstrap, "return": episode.episode_return}
+        row |= {"bootstrap": episode.bootstrap, "truncated": episode.cut is not None}
+        row["return"] = episode.episode_return
         rows.append(row | {"metrics": episode.metrics})
     return datasets.Dataset.from_list(rows)
 
@@ -207,11 +208,13 @@ def _spec(env_id: str, options: Mapping[str, Any]) -> EnvSpec | None:
 
 def _buffer(library: ModuleType, episode: Episode, contract: Contract) -> Any:
     """An episode of T actions as Minari has it: T + 1 observations and infos."""
-    steps, length = episode.steps, len(episode.tokens_L)
-    lengths_O = np.append(episode.positions_T + 1, min(length + 1, contract.max_tokens))
+    steps, cut = episode.steps, episode.cut
+    if cut is None:
+        last = np.int32(contract.action_tokens[episode.actions_T[-1]])
+        cut = Cut(np.append(episode.tokens_L, last)[: contract.max_tokens], None)
+    lengths_O = np.append(episode.positions_T + 1, len(cut.tokens_L))
     final_L = np.full(contract.max_tokens, contract.pad_token_id, np.int32)
-    final_L[:length] = episode.tokens_L
-    final_L[length : length + 1] = contract.action_tokens[episode.actions_T[-1]]
+    final_L[: len(cut.tokens_L)] = cut.tokens_L
     within_OL = np.arange(contract.max_tokens) < lengths_O[:, None]
     infos = {
         "log_prob": np.append(episode.log_probs_T, np.float32(0)),
@@ -219,9 +222,12 @@ def _buffer(library: ModuleType, episode: Episode, contract: Contract) -> Any:
     }
     if episode.legal_TA8 is not None:
         legal_TA = unpack(episode.legal_TA8, contract.n_actions).astype(np.int8)
-        infos["action_mask"] = np.vstack([legal_TA, np.ones_like(legal_TA[:1])])
+        final_1A = np.ones_like(legal_TA[:1])
+        if cut.legal_A8 is not None:
+            final_1A = unpack(cut.legal_A8[None], contract.n_actions).astype(np.int8)
+        infos["action_mask"] = np.vstack([legal_TA, final_1A])
     last_T = np.arange(steps) == steps - 1
-    truncated = episode.bootstrap != 0
+    truncated = episode.cut is not None
     return library.data_collector.EpisodeBuffer(
         observations=np.where(within_OL, final_L, np.int32(contract.pad_token_id)),
         actions=episode.actions_T.astype(np.int64),
@@ -249,6 +255,13 @@ def _episode(data: Any, extras: Mapping[str, Any], contract: Contract) -> Episod
         raise ValueError(f"an observation of episode {data.id} is no prefix of the last one")
     infos = data.infos or {}
     mask = infos.get("action_mask")
+    legal = None if mask is None else pack(np.asarray(mask).astype(np.bool_))
+    cut = None
+    if data.truncations[-1] and not data.terminations[-1]:
+        final_L = np.asarray(data.observations)[-1]
+        length = prefix_lengths(final_L[None], contract.pad_token_id)[0]
+        final_A8 = legal[-1] if legal is not None and len(legal) > steps else None
+        cut = Cut(final_L[:length].astype(np.int32), final_A8)
     return Episode(
         tokens_L=tokens_L.astype(np.int32),
         positions_T=(lengths_T - 1).astype(np.int32),
@@ -256,9 +269,10 @@ def _episode(data: Any, extras: Mapping[str, Any], contract: Contract) -> Episod
         rewards_T=np.asarray(data.rewards).astype(np.float64),
         log_probs_T=_of_steps(infos.get("log_prob"), steps),
         values_T=_of_steps(infos.get("value"), steps),
-        legal_TA8=None if mask is None else pack(np.asarray(mask)[:steps].astype(np.bool_)),
+        legal_TA8=None if legal is None else legal[:steps],
         bootstrap=float(extras.get("bootstrap", 0.0)),
         metrics={str(name): float(value) for name, value in extras.get("metrics", {}).items()},
+        cut=cut,
     )
 
 

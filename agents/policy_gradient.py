@@ -35,7 +35,11 @@ class PolicyGradientAgent(RolloutAgent):
         self.model.value_head.shift(error)
         self.model.note_change()
         return [
-            dataclasses.replace(episode, values_T=episode.values_T + np.float32(error))
+            dataclasses.replace(
+                episode,
+                values_T=episode.values_T + np.float32(error),
+                bootstrap=episode.bootstrap + error * (episode.cut is not None),
+            )
             for episode in episodes
         ]
 

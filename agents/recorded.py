@@ -179,6 +179,14 @@ def _fault(episode: Episode, contract: Contract) -> str | None:
         return f"actions are outside of 0 to {contract.n_actions - 1}"
     if not (np.isfinite(episode.rewards_T).all() and np.isfinite(episode.bootstrap)):
         return "a reward is not finite"
+    if episode.cut is not None:
+        tokens, masks = episode.cut
+        if not len(tokens_L) <= len(tokens) <= contract.max_tokens:
+            return f"the state in which it was cut has {len(tokens)} tokens"
+        if (tokens[: len(tokens_L)] != tokens_L).any() or tokens.max() >= contract.vocab_size:
+            return "the state in which it was cut does not follow on the others"
+        if masks is not None and masks.shape != (-(-contract.n_actions // 8),):
+            return f"the mask where it was cut has {8 * len(masks)} bits"
     legal_TA8 = episode.legal_TA8
     if legal_TA8 is None:
         return None

@@ -24,6 +24,7 @@ from agents.environment import (
     start_examples,
 )
 from agents.episodes import (
+    Cut,
     Episode,
     StepLog,
     final_metrics,
@@ -141,20 +142,25 @@ class Collector:
         for slot in map(int, np.flatnonzero(ended_S)):
             final_L = info["final_obs"][slot]
             fields, metrics = self._log.cut(slot), final_metrics(info, slot)
-            prompt = int(fields["positions"][0]) + 1
-            bootstrap = 0.0 if terminated_S[slot] else self._value_of(final_L, prompt, slot, info)
-            episode = make_episode(fields, final_L, bootstrap, metrics)
-            finished.append((slot, episode))
+            cut, bootstrap = None, 0.0
+            if not terminated_S[slot]:
+                legal_SA = legal_actions(info.get("final_info", {}))
+                cut = cut_at(final_L, slot, legal_SA, self.contract)
+                prompt = int(fields["positions"][0]) + 1
+                legal_1A = None if legal_SA is None else legal_SA[slot : slot + 1]
+                decision = self.actor.decide(final_L, len(cut.tokens_L), prompt, legal_1A)
+                bootstrap = float(decision.values)
+            finished.append((slot, make_episode(fields, final_L, bootstrap, metrics, cut)))
         return finished
 
-    def _value_of(
-        self, observation_L: Observations, prompt: int, slot: int, info: dict[str, Any]
-    ) -> float:
-        """Value of a state in which an episode was truncated."""
-        length = prefix_lengths(observation_L[None], self.contract.pad_token_id)[0]
-        legal_SA = legal_actions(info.get("final_info", {}))
-        legal_1A = None if legal_SA is None else legal_SA[slot : slot + 1]
-        return float(self.actor.decide(observation_L, int(length), prompt, legal_1A).values)
+
+def cut_at(
+    observation_L: Observations, slot: int, legal_SA: Mask | None, contract: Contract
+) -> Cut:
+    """The state in which a slot's episode was truncated."""
+    length = int(prefix_lengths(observation_L[None], contract.pad_token_id)[0])
+    legal_A8 = None if legal_SA is None else pack(legal_SA[slot])
+    return Cut(observation_L[:length].astype(np.int32), legal_A8)
 
 
 class Choose(NamedTuple):
@@ -220,8 +226,11 @@ def play_examples(
         for slot in map(int, ended):
             fields = log.cut(slot)
             if places_S[slot] < len(examples):
-                metrics = final_metrics(info, slot)
-                episode = make_episode(fields, observations_SL[slot], 0.0, metrics)
+                metrics, final_L = final_metrics(info, slot), observations_SL[slot]
+                cut = None
+                if not terminated_S[slot]:
+                    cut = cut_at(final_L, slot, legal_SA, contract)
+                episode = make_episode(fields, final_L, 0.0, metrics, cut)
                 played[int(places_S[slot])] = Played(episode, final_text(info, slot))
         if ended.size and len(played) < len(examples):
             places_S[ended] = following + np.arange(ended.size)

@@ -45,6 +45,13 @@ class FittedValueAgent(ActionValueAgent):
     config: FittedValueConfig
     config_type: ClassVar[type[FittedValueConfig]]
 
+    def as_learnt_from(self, episodes: Sequence[Episode]) -> Sequence[Episode]:
+        """Let new values begin at the returns, and what follows truncated episodes with them."""
+        if self.iteration:
+            return episodes
+        self.begin_at_the_returns(episodes)
+        return self.valued_anew(episodes)
+
     def fit(
         self,
         episodes: Sequence[Episode],
@@ -59,8 +66,6 @@ class FittedValueAgent(ActionValueAgent):
             rng: of the order.
         """
         self._schedule(total_steps(episodes))
-        if self.iteration == 0:
-            self.begin_at_the_returns(episodes)
 
         def loss_of(batch: Batch, places: Places) -> tuple[Tensor, Numbers]:
             values_KNA = self.model.q_values(read(self.model, batch), batch.legal_NA)

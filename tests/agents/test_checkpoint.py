@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import json
 import os
@@ -12,6 +13,7 @@ from typing import IO
 import one_skill  # noqa: F401  registers its id
 import pytest
 import torch
+from backbone_zoo import make_lm
 
 from agents import PPO, AgentError, BehaviourCloning, CheckpointError, ModelError, PPOConfig
 from agents.checkpoint import INDEX, load_checkpoint, save_checkpoint
@@ -290,6 +292,85 @@ def test_a_missing_part_is_named(tmp_path: Path) -> None:
     edit(tmp_path, files={"optimizer": files["optimizer"]})
     with pytest.raises(CheckpointError, match="do not fit the model"):
         PPO.load(tmp_path)
+
+
+def rewritten(folder: Path, changes: dict[str, torch.Tensor | None], **facts: object) -> None:
+    """Save a checkpoint again with other tensors of the optimizer, and other facts."""
+    found, parts = load_checkpoint(folder)
+    kept = {name: found[name] for name in found if name not in ("format", "generation", "files")}
+    optimizer = parts["optimizer"] | {k: v for k, v in changes.items() if v is not None}
+    optimizer = {k: v for k, v in optimizer.items() if changes.get(k, v) is not None}
+    save_checkpoint(folder, kept | facts, parts | {"optimizer": optimizer})
+
+
+WEIGHT = "value_head.0.weight"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({f"exp_avg/{WEIGHT}": torch.zeros(1)}, "has shape \\(1,\\); expected"),
+        ({f"step/{WEIGHT}": torch.zeros(2)}, "has shape \\(2,\\); expected"),
+        ({f"exp_avg_sq/{WEIGHT}": None}, "the optimizer's state of value_head.0.weight is"),
+        ({"exp_avg/stranger": torch.zeros(1)}, "the optimizer has no exp_avg/stranger"),
+        ({f"evil/{WEIGHT}": torch.zeros(1)}, "the optimizer has no evil/value_head"),
+    ],
+)
+def test_an_optimizer_that_does_not_fit_is_named(
+    changes: dict[str, torch.Tensor | None], message: str, tmp_path: Path
+) -> None:
+    """A fused optimizer would not look at shapes, and write beyond the state's end."""
+    trained().save(tmp_path)
+    rewritten(tmp_path, changes)
+    with pytest.raises(CheckpointError, match=f"no fitting training state: .*{message}"):
+        PPO.load(tmp_path)
+
+
+def test_weights_that_are_to_train_and_are_not_there_are_named(tmp_path: Path) -> None:
+    trained().save(tmp_path)
+    rewritten(tmp_path, {}, trained=["stranger"])
+    with pytest.raises(CheckpointError, match=r"\['stranger'\] are to train"):
+        PPO.load(tmp_path)
+
+
+def test_weights_that_were_frozen_by_hand_stay_so(tmp_path: Path) -> None:
+    lm = make_lm("gpt2")
+    lm.transformer.wpe.requires_grad_(False)
+    lm.transformer.h[0].requires_grad_(False)
+    agent = PPO("OneSkill-v0", CONFIG, lm, env_kwargs=OPTIONS).learn(16, progress_bar=False)
+    agent.save(tmp_path)
+    loaded = PPO.load(tmp_path)
+    trains = {name for name, p in agent.model.named_parameters() if p.requires_grad}
+    assert trains == {name for name, p in loaded.model.named_parameters() if p.requires_grad}
+    assert "backbone.lm.transformer.wpe.weight" not in trains
+    for both in (agent, loaded):
+        both.learn(32, progress_bar=False)
+    for name, tensor in weights(agent.model).items():
+        assert torch.equal(tensor, weights(loaded.model)[name])
+
+
+def test_precision_and_attention_of_a_model_object_are_kept(tmp_path: Path) -> None:
+    lm = make_lm("llama").to(torch.bfloat16)
+    lm.set_attn_implementation("eager")
+    PPO("OneSkill-v0", CONFIG, lm, env_kwargs=OPTIONS).save(tmp_path)
+    loaded = PPO.load(tmp_path).model.backbone.lm
+    assert (loaded.dtype, loaded.config._attn_implementation) == (torch.bfloat16, "eager")
+    backbone = json.loads((tmp_path / INDEX).read_text())["backbone"]
+    edit(tmp_path, backbone=backbone | {"attn_implementation": "somebody/kernels"})
+    assert PPO.load(tmp_path).model.backbone.lm.config._attn_implementation == "sdpa"
+
+
+def test_a_training_that_a_callback_ends_is_saved(tmp_path: Path) -> None:
+    config = dataclasses.replace(CONFIG, checkpoint_every=10)
+    agent = PPO("OneSkill-v0", config, env_kwargs=OPTIONS)
+    agent.learn(
+        160, progress_bar=False, callback=lambda agent: agent.iteration < 4, run_dir=tmp_path
+    )
+    assert agent.iteration == 4
+    loaded = PPO.load(tmp_path / "checkpoint")
+    assert (loaded.iteration, loaded.num_timesteps) == (4, agent.num_timesteps)
+    loaded.learn(progress_bar=False)
+    assert loaded.num_timesteps >= 160
 
 
 def test_weights_that_do_not_fit_are_named(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from agents import (
     evaluate,
 )
 from agents.agent import LanguageAgent
+from agents.schedules import Schedule
 from agents.state import weights
 
 EASY = {"answers": 2, "noise": 2, "words": 5}
@@ -33,6 +34,42 @@ QUICK = PPOConfig(steps=64, num_envs=4, minibatch_tokens=256, epochs=2, checkpoi
 def same_weights(one: LanguageAgent, other: LanguageAgent) -> bool:
     theirs = weights(other.model)
     return all(torch.equal(tensor, theirs[name]) for name, tensor in weights(one.model).items())
+
+
+@pytest.mark.parametrize(
+    ("schedule", "warmup", "rates"),
+    [
+        ("constant", 0.0, [1.0] * 5),
+        ("linear", 0.0, [0.9, 0.7, 0.5, 0.3, 0.1]),
+        ("cosine", 0.0, [0.976, 0.794, 0.5, 0.206, 0.024]),
+        ("linear", 0.4, [0.25, 0.75, 0.833, 0.5, 0.167]),
+    ],
+)
+def test_the_learning_rate_is_that_of_an_updates_middle(
+    schedule: Schedule, warmup: float, rates: list[float]
+) -> None:
+    config = PPOConfig(
+        num_envs=1, steps=1, learning_rate=1.0, learning_rate_schedule=schedule, warmup=warmup
+    )
+    agent = PPO("OneSkill-v0", config, env_kwargs=EASY)
+    agent._begin_leg(10)
+    found = []
+    for _ in range(5):
+        agent._schedule(2)
+        found.append(agent.descent.rate)
+        agent.num_timesteps += 2
+    assert found == pytest.approx(rates, abs=1e-3)
+
+
+@pytest.mark.parametrize("steps", [1, 100])
+def test_an_update_beyond_the_end_learns_as_well(steps: int) -> None:
+    """All of the training is one update on more actions than were asked for."""
+    agent = PPO("OneSkill-v0", PPOConfig(num_envs=2, steps=256), env_kwargs=EASY)
+    before = {name: weight.clone() for name, weight in weights(agent.model).items()}
+    agent.learn(steps, progress_bar=False)
+    assert agent.descent.rate > 1e-4
+    now = weights(agent.model)
+    assert not any(torch.equal(now[name], before[name]) for name in before if "norm" in name)
 
 
 def test_ppo_learns_from_scratch() -> None:

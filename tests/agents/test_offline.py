@@ -26,7 +26,7 @@ from agents import (
     record,
 )
 from agents.environment import Contract, make_env, read_contract
-from agents.episodes import Episode, unpack
+from agents.episodes import Cut, Episode, unpack
 from agents.offline import from_minari, load_recorded, to_dataset, to_minari
 
 # `OneSkill-v0` is registered as a class, which no data set can hold.
@@ -79,6 +79,7 @@ def test_what_an_agent_adds_comes_back_too(minari: Any, tmp_path: Path) -> None:
             bootstrap=float(number % 2) / 3,
             legal_TA8=None,
             metrics={"PER/f1": float(rng.normal())} if number else {},
+            cut=Cut(np.append(each.tokens_L, np.int32(5)), None) if number % 2 else None,
         )
         for number, each in enumerate(record(agent, "OneSkill-v0", tmp_path / "a", 6, **TASK))
     ]

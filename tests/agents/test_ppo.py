@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,11 @@ import pytest
 import torch
 
 from agents import PPO, AgentError, CheckpointError, PPOConfig
-from agents.batching import evaluate, evaluate_with_policy, make_batch, minibatches
+from agents.batching import Evaluation, evaluate, evaluate_with_policy, make_batch, minibatches
 from agents.checkpoint import load_checkpoint, save_checkpoint
 from agents.episodes import Episode
 from agents.models.model_config import ModelConfig, Precision
-from agents.ppo import advantages_and_returns, make_targets, ppo_loss
+from agents.ppo import Targets, advantages_and_returns, make_targets, ppo_loss
 from agents.reference import adapted_coefficient, kl_divergence
 from agents.state import weights
 
@@ -240,6 +241,27 @@ def test_values_are_clipped_around_those_at_acting() -> None:
     limited_N = (targets.old_values + 0.2 - targets.returns).square()
     expected = 0.5 * torch.maximum(errors_N, limited_N).mean()
     assert ppo_loss(far, targets, clipped)[1]["value/loss"] == pytest.approx(float(expected))
+
+
+def test_the_loss_is_that_of_a_slow_loop() -> None:
+    """Ratios within the clip and beyond it on both sides, advantages of both signs."""
+    ratios = [0.5, 0.5, 0.9, 0.9, 1.1, 1.1, 1.6, 1.6]
+    advantages = [1.0, -2.0] * 4
+    old_log_probs, returns = [-0.1 * n for n in range(8)], [0.2 * n for n in range(8)]
+    entropies = [0.3 + 0.1 * n for n in range(8)]
+    config = PPOConfig(clip=0.2, value_coefficient=0.7, entropy_coefficient=0.05)
+    old, ratio = torch.tensor(old_log_probs), torch.tensor(ratios)
+    new = Evaluation(old + ratio.log(), torch.tensor(entropies), torch.zeros(8))
+    targets = Targets(old, torch.zeros(8), torch.tensor(advantages), torch.tensor(returns))
+    total = 0.0
+    for r, a, value, h in zip(ratios, advantages, returns, entropies, strict=True):
+        gain = min(r * a, min(max(r, 0.8), 1.2) * a)
+        total += -gain + 0.7 * 0.5 * value**2 - 0.05 * h
+    loss, numbers = ppo_loss(new, targets, config)
+    assert float(loss) == pytest.approx(total / 8, abs=1e-6)
+    assert numbers["policy/clip_fraction"] == 0.5
+    kl = sum(r - 1 - math.log(r) for r in ratios) / 8
+    assert numbers["policy/kl"] == pytest.approx(kl, abs=1e-6)
 
 
 def test_an_update_that_went_too_far_ends() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import one_skill  # noqa: F401  registers its id
@@ -45,11 +46,14 @@ def random_episode(rng: np.random.Generator, masked: bool) -> Episode:
 
 
 def same(one: Episode, other: Episode) -> bool:
+    def parts(episode: Episode) -> list[Any]:
+        fields = [getattr(episode, field.name) for field in dataclasses.fields(Episode)[:-1]]
+        return [*fields, *(episode.cut or (None, None))]
+
     return all(
-        np.array_equal(getattr(one, field.name), getattr(other, field.name))
-        and getattr(getattr(one, field.name), "dtype", None)
-        == getattr(getattr(other, field.name), "dtype", None)
-        for field in dataclasses.fields(Episode)
+        np.array_equal(mine, theirs)
+        and getattr(mine, "dtype", None) == getattr(theirs, "dtype", None)
+        for mine, theirs in zip(parts(one), parts(other), strict=True)
     )
 
 

@@ -155,6 +155,30 @@ def test_truncation_bootstraps_and_termination_does_not() -> None:
     assert {e.bootstrap for e in collect(agent, 20)} == {0.0}
 
 
+class MaskedUntilTheEnd(one_skill.OneSkillEnv):
+    """Tells what is legal but where nothing is left to do."""
+
+    def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        observation, reward, terminated, truncated, info = super().step(action)
+        if terminated:
+            del info["action_mask"]
+        return observation, reward, terminated, truncated, info
+
+
+def test_masks_come_back_after_an_end_without_one() -> None:
+    env = make_env(MaskedUntilTheEnd(masked=True), 1, AutoresetMode.DISABLED)
+    seen: list[Any] = []
+
+    def choose(now: Choose) -> np.ndarray:
+        seen.append(now.legal_SA)
+        assert now.legal_SA is not None
+        return now.legal_SA.argmax(axis=1)
+
+    played = play_examples(env, read_contract(env), np.arange(4), choose)
+    assert [each.episode.episode_return for each in played] == [1.0] * 4
+    assert len(seen) == 4
+
+
 @pytest.mark.parametrize("num_envs", [1, 3, 8])
 def test_each_example_is_played_once_in_its_place(num_envs: int) -> None:
     env = make_env("OneSkill-v0", num_envs, AutoresetMode.DISABLED, **OPTIONS)
