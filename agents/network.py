@@ -50,6 +50,10 @@ class TextNetwork(nn.Module):
     read whole, those that are prefixes of one another in one sequence. Both give the same: what
     comes out depends on the observation alone. No mode turns dropout on.
 
+    What was read is forgotten when weights have changed: by in-place operations, by loading, or by
+    any optimizer after gradients. Writing to ``.data`` without these, as target networks are
+    updated, is seen by nobody: give those ``cached_rows=0``, or call ``model.note_change()``.
+
     Args:
         contract: the environment's constants.
         model: a preset, a folder or Hub id of a language model, or its settings.
@@ -65,6 +69,7 @@ class TextNetwork(nn.Module):
 
     Attributes:
         contract: the environment's constants.
+        prompts: as given; `agents.evaluate` then tells prompts' lengths.
         model: the language model with heads; it stays in evaluation mode while it learns (see
             `AgentModel`).
 
@@ -90,7 +95,9 @@ class TextNetwork(nn.Module):
         self.contract = contract
         self.cached_rows = cached_rows
         self.second_derivatives = second_derivatives
-        self._caches: dict[tuple[int, torch.device], PrefixCache] = {}
+        self.prompts = prompts
+        self._caches: dict[tuple[int, torch.device, Any], PrefixCache] = {}
+        self._may_have_learnt = False
 
     @classmethod
     def of(
@@ -142,11 +149,13 @@ class TextNetwork(nn.Module):
             deterministic: the best action instead of a drawn one; by action values, always.
             action_masks: legal actions, (..., A); None where all are.
         """
-        legal = None if action_masks is None else torch.as_tensor(action_masks).bool()
+        legal = None
+        if action_masks is not None:
+            legal = torch.as_tensor(action_masks).bool().to(self.model.device)
         by_values = self.model.heads.q != "none"
         scores = self.q_values(observation, legal) if by_values else self(observation)[0]
         if legal is not None:
-            scores = scores.masked_fill(~legal.to(scores.device), -torch.inf)
+            scores = scores.masked_fill(~legal, -torch.inf)
         if deterministic or by_values:
             actions = scores.argmax(dim=-1)
         else:
@@ -165,9 +174,13 @@ class TextNetwork(nn.Module):
         if prompts_N is None:
             self.check_needs_no_prompts("give them as {'tokens': ..., 'prompt_length': ...}")
         lengths_N = prefix_lengths(tokens_NL, self.contract.pad_token_id)
-        whole = self.training or torch.is_grad_enabled() or len(tokens_NL) > self.cached_rows
-        if whole:
+        learns = self.training or torch.is_grad_enabled()
+        self._may_have_learnt |= learns
+        if learns or len(tokens_NL) > self.cached_rows or not self.model.has_its_own_weights:
             return self._read(tokens_NL, lengths_N, prompts_N)
+        if self._may_have_learnt:  # some optimizers change weights without a trace
+            self.model.note_change()
+            self._may_have_learnt = False
         return self._cache(len(tokens_NL)).states(tokens_NL, lengths_N, prompt_lengths_S=prompts_N)
 
     def check_needs_no_prompts(self, advice: str) -> None:
@@ -185,14 +198,15 @@ class TextNetwork(nn.Module):
             )
 
     def train(self: Self, mode: bool = True) -> Self:
-        """Set whether states are read whole; the model itself stays in evaluation mode.
-
-        Learning may change weights without a trace: they count as changed.
-        """
+        """Set whether states are read whole; the model itself stays in evaluation mode."""
         self.training = mode
-        if mode:
-            self.model.note_change()
         return self
+
+    def _apply(self: Self, *args: Any, **kwargs: Any) -> Self:
+        """Move or convert weights, and read anew what was read with those before."""
+        self._caches.clear()
+        moved: Self = super()._apply(*args, **kwargs)  # type: ignore[no-untyped-call]
+        return moved
 
     def __getstate__(self) -> dict[str, Any]:
         """All but what can be read again."""
@@ -208,7 +222,9 @@ class TextNetwork(nn.Module):
 
     def _cache(self, rows: int) -> PrefixCache:
         """The cache for so many rows; the one used longest ago is dropped."""
-        key = rows, self.model.device
+        kind = self.model.device.type
+        autocast = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else None
+        key = rows, self.model.device, autocast
         cache = self._caches.pop(key, None) or PrefixCache(self.model, rows)
         self._caches[key] = cache
         if len(self._caches) > KEPT_CACHES:

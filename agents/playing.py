@@ -9,10 +9,23 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium.vector import VectorEnv
 
-from agents.environment import Contract, Ints, attribute, check_same_contract
+from agents.environment import (
+    Contract,
+    Ints,
+    attribute,
+    check_same_contract,
+    prefix_lengths,
+)
 from agents.episodes import examples_in_order
 from agents.errors import AgentError
-from agents.predictor import NeedsEnv, Predictor, TextPredictor, takes_masks
+from agents.network import PROMPT_LENGTH, TOKENS
+from agents.predictor import (
+    NeedsEnv,
+    Predictor,
+    TextPredictor,
+    takes_masks,
+    takes_prompt_lengths,
+)
 from agents.rollout import Choose, Played, play_examples
 from agents.text_play import play_texts
 
@@ -55,19 +68,30 @@ def play_split(
     if isinstance(agent, TextPredictor):
         slots = min(agent.text_concurrency, env.num_envs)
         return examples, play_texts(agent, *text_env, examples, slots, deterministic, seed)
-    return examples, play_examples(env, contract, examples, chooser(agent, deterministic), seed)
+    return examples, play_examples(
+        env, contract, examples, chooser(agent, contract, deterministic), seed
+    )
 
 
-def chooser(agent: Predictor, deterministic: bool) -> Callable[[Choose], npt.NDArray[np.integer]]:
+def chooser(
+    agent: Predictor, contract: Contract, deterministic: bool
+) -> Callable[[Choose], npt.NDArray[np.integer]]:
     """The agent as `play_examples` calls it: it keeps the state and passes masks on."""
-    with_masks = takes_masks(agent)
+    with_masks, with_prompts = takes_masks(agent), takes_prompt_lengths(agent)
     state: Any = None
+    prompts_S = np.zeros(0, np.int64)
 
     def choose(now: Choose) -> npt.NDArray[np.integer]:
-        nonlocal state
+        nonlocal state, prompts_S
+        observations: Any = now.observations_SL
+        if with_prompts:
+            lengths_S = prefix_lengths(now.observations_SL, contract.pad_token_id)
+            begun_S = prompts_S if prompts_S.size else lengths_S
+            prompts_S = np.where(now.started_S, lengths_S, begun_S)
+            observations = {TOKENS: now.observations_SL, PROMPT_LENGTH: prompts_S[:, None]}
         masks = {"action_masks": now.legal_SA} if with_masks else {}
         predicted = agent.predict(
-            now.observations_SL,
+            observations,
             state=state,
             episode_start=now.started_S,
             deterministic=deterministic,

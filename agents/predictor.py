@@ -6,6 +6,7 @@ import importlib
 import inspect
 from typing import Any, Protocol, cast, runtime_checkable
 
+from gymnasium import spaces
 from gymnasium.vector import VectorEnv
 
 from agents.errors import AgentError, nearest_first
@@ -91,6 +92,16 @@ def as_predictor(agent: Predictor | str) -> Predictor:
 def takes_masks(agent: Predictor) -> bool:
     """Whether its `predict` is to be given the legal actions."""
     return "action_masks" in inspect.signature(agent.predict).parameters
+
+
+def takes_prompt_lengths(agent: Predictor) -> bool:
+    """Whether its observations are to tell how long prompts are, beside the tokens.
+
+    So it is with agents that say ``prompts = True``, and with those that stable-baselines3 trained
+    on such observations.
+    """
+    space = getattr(agent, "observation_space", None)
+    return getattr(agent, "prompts", False) is True or isinstance(space, spaces.Dict)
 
 
 def _at(place: str) -> object:

@@ -18,6 +18,7 @@ import gymnasium
 import ray
 import torch
 import tyro
+from gymnasium.vector import AutoresetMode
 from ray.rllib.algorithms.ppo import PPOConfig
 from ray.rllib.core.columns import Columns
 from ray.rllib.core.rl_module.apis.value_function_api import ValueFunctionAPI
@@ -27,7 +28,7 @@ from ray.tune import register_env
 from torch import Tensor
 
 import textenvs  # noqa: F401  registers its ids
-from agents.environment import Contract
+from agents.environment import Contract, make_env, read_contract
 from agents.network import TextNetwork
 from textenvs.wrappers import MaskedObservation
 
@@ -76,8 +77,11 @@ class LanguageModelModule(TorchRLModule, ValueFunctionAPI):
         return {Columns.ACTION_DIST_INPUTS: logits, Columns.EMBEDDINGS: values}
 
     def compute_values(self, batch: dict[str, Any], embeddings: Tensor | None = None) -> Tensor:
-        """Values, for advantages and for the loss."""
-        return self._scores_and_values(batch, learns=True)[1] if embeddings is None else embeddings
+        """Values: in the loss those of the forward pass, for advantages without gradients."""
+        if embeddings is not None:
+            return embeddings
+        with torch.no_grad():
+            return self._scores_and_values(batch, learns=True)[1]
 
 
 def train(args: Args, **options: Any) -> tuple[TextNetwork, list[float]]:
@@ -88,8 +92,7 @@ def train(args: Args, **options: Any) -> tuple[TextNetwork, list[float]]:
         return MaskedObservation(gymnasium.make(args.env_id, **options), "rllib")
 
     register_env("text", make)
-    unwrapped = make().unwrapped
-    contract = TextNetwork.of(unwrapped, args.model).contract
+    contract = read_contract(make_env(make().unwrapped, 1, AutoresetMode.DISABLED))
     config = (
         PPOConfig()
         .environment("text")

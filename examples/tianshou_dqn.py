@@ -38,6 +38,7 @@ class Args:
     epochs: int = 10
     """After each, the agent is tested."""
     test_episodes: int = 100
+    """0: no tests."""
     num_envs: int = 8
     learning_rate: float = 1e-3
     gamma: float = 1.0
@@ -88,13 +89,14 @@ def train(args: Args, **options: Any) -> tuple[TextNetwork, float]:
         gamma=args.gamma,
         target_update_freq=args.target_update,
     )
+    algorithm.model_old.module.network.cached_rows = 0  # it never acts
     buffer = VectorReplayBuffer(20_000, args.num_envs)
     collector = Collector(policy, envs, buffer, exploration_noise=True)
     collector.reset()
     result = algorithm.run_training(
         OffPolicyTrainerParams(
             training_collector=collector,
-            test_collector=Collector(policy, test_envs),
+            test_collector=Collector(policy, test_envs) if args.test_episodes else None,
             max_epochs=args.epochs,
             epoch_num_steps=args.total_timesteps // args.epochs,
             collection_step_num_env_steps=4 * args.num_envs,
@@ -103,7 +105,7 @@ def train(args: Args, **options: Any) -> tuple[TextNetwork, float]:
             batch_size=args.batch_size,
         )
     )
-    return network, float(result.best_score)
+    return network, float(result.best_score) if args.test_episodes else float("nan")
 
 
 if __name__ == "__main__":

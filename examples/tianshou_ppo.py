@@ -42,6 +42,7 @@ class Args:
     epochs: int = 10
     """After each, the agent is tested."""
     test_episodes: int = 100
+    """0: no tests."""
     num_envs: int = 16
     num_steps: int = 32
     learning_rate: float = 1e-3
@@ -113,7 +114,7 @@ def train(args: Args, **options: Any) -> tuple[TextNetwork, float]:
     result = algorithm.run_training(
         OnPolicyTrainerParams(
             training_collector=collector,
-            test_collector=Collector(policy, test_envs),
+            test_collector=Collector(policy, test_envs) if args.test_episodes else None,
             max_epochs=args.epochs,
             epoch_num_steps=args.total_timesteps // args.epochs,
             collection_step_num_env_steps=batch,
@@ -122,7 +123,7 @@ def train(args: Args, **options: Any) -> tuple[TextNetwork, float]:
             batch_size=args.batch_size,
         )
     )
-    return network, float(result.best_score)
+    return network, float(result.best_score) if args.test_episodes else float("nan")
 
 
 if __name__ == "__main__":

@@ -118,6 +118,7 @@ class AgentModel(nn.Module):
             self.add_q_head(self.heads)
         self._counted: list[nn.Parameter] | None = None
         self._uncounted_changes = 0
+        self.register_load_state_dict_post_hook(_count_anew)  # type: ignore[no-untyped-call]
         self.eval()
 
     def add_q_head(self, heads: Heads) -> None:
@@ -143,10 +144,25 @@ class AgentModel(nn.Module):
     @property
     def weights_version(self) -> int:
         """Changes with the weights: when tensors are written in place, and by `note_change`."""
+        changes: int = sum(map(VERSION, self._own_weights()))
+        return self._uncounted_changes + changes
+
+    def _own_weights(self) -> list[nn.Parameter]:
         if self._counted is None:
             self._counted = list(self.parameters())
-        changes: int = sum(map(VERSION, self._counted))
-        return self._uncounted_changes + changes
+        return self._counted
+
+    @property
+    def has_its_own_weights(self) -> bool:
+        """Whether nobody has lent it others, as `torch.func.functional_call` does."""
+        pairs = zip(self.parameters(), self._own_weights(), strict=True)
+        return all(now is own for now, own in pairs)
+
+    def _apply(self, *args: Any, **kwargs: Any) -> AgentModel:
+        """Move or convert weights."""
+        moved: AgentModel = super()._apply(*args, **kwargs)  # type: ignore[no-untyped-call]
+        _count_anew(self)
+        return moved
 
     def note_change(self) -> None:
         """Say that the weights were changed; fused optimizers do so without a trace."""
@@ -210,6 +226,12 @@ class AgentModel(nn.Module):
         assert self.q_head is not None
         values_KNA: Tensor = self.q_head(states, legal_NA)
         return values_KNA
+
+
+def _count_anew(model: AgentModel, *_: object) -> None:
+    """Weights may be other objects now, as after loading with ``assign=True``."""
+    model._counted = None
+    model.note_change()
 
 
 class Decision(NamedTuple):

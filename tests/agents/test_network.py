@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import gymnasium
@@ -69,6 +70,55 @@ def test_what_is_cached_follows_the_weights() -> None:
             torch.testing.assert_close(one, other, atol=3e-5, rtol=1e-4)
 
 
+def fused(network: TextNetwork) -> None:
+    optimizer = torch.optim.Adam(network.parameters(), 0.05, fused=True)
+    network(some_observations(1)[0])[0].square().mean().backward()
+    optimizer.step()
+
+
+def assigned(network: TextNetwork) -> None:
+    weights = {name: 1.1 * tensor for name, tensor in network.state_dict().items()}
+    network.load_state_dict(weights, assign=True)
+
+
+def told(network: TextNetwork) -> None:
+    for weight in network.parameters():
+        weight.data.mul_(1.1)
+    network.model.note_change()
+
+
+@pytest.mark.parametrize("change", [fused, assigned, told])
+def test_what_was_read_with_other_weights_is_forgotten(
+    change: Callable[[TextNetwork], None],
+) -> None:
+    network = TextNetwork.of(some_envs()).eval()
+    seen = some_observations(6)
+    with torch.no_grad():
+        for observations in seen[:4]:
+            network(observations)
+    change(network)
+    network.eval()
+    with torch.no_grad():
+        for observations in seen[4:]:
+            cached = network(observations)
+            network.cached_rows, kept = 0, network.cached_rows
+            whole = network(observations)
+            network.cached_rows = kept
+            for one, other in zip(cached, whole, strict=True):
+                torch.testing.assert_close(one, other, atol=3e-5, rtol=1e-4)
+
+
+def test_weights_that_are_lent_are_read_with() -> None:
+    network = TextNetwork.of(some_envs()).eval()
+    others = TextNetwork.of(some_envs(), seed=1).eval()
+    with torch.no_grad():
+        for observations in some_observations(4):
+            network(observations)
+            lent = dict(others.named_parameters())
+            found = torch.func.functional_call(network, lent, (observations,))
+            torch.testing.assert_close(found[0], others(observations)[0], atol=3e-5, rtol=1e-4)
+
+
 @pytest.mark.parametrize("q", ["none", "plain"])
 def test_it_is_an_agent(q: Any) -> None:
     network = TextNetwork.of("TextNER-v0", q=q).eval()
@@ -81,6 +131,12 @@ def test_it_is_an_agent(q: Any) -> None:
             observation[None], "kept", deterministic=deterministic, action_masks=mask[None]
         )
         assert (actions, state) == ([4], "kept")
+
+
+def test_one_that_looks_at_prompts_is_told_of_them() -> None:
+    network = TextNetwork.of("TextQASpan-v0", prompts=True).eval()
+    result = evaluate(network, "TextQASpan-v0", episodes=8, illegal_action="raise")
+    assert len(result.examples) == 8
 
 
 def test_drawn_actions_are_those_of_the_policy() -> None:

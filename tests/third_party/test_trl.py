@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -136,6 +137,92 @@ def test_rollouts_follow_the_weights() -> None:
         torch.testing.assert_close(
             torch.tensor(found["logprobs"][0]).float(), expected, atol=1e-4, rtol=1e-4
         )
+
+
+def test_rollouts_go_through_an_adapter_and_leave_it_there() -> None:
+    from peft import LoraConfig, get_peft_model
+
+    task = TRLTask("TextSummarization-v0", **SMALL)
+    lm = get_peft_model(some_lm(task), LoraConfig(r=2, target_modules=["q_proj"]))
+    with torch.no_grad():
+        for name, weight in lm.named_parameters():
+            if "lora_" in name:
+                weight.normal_()
+    prompt = task.dataset(1)["prompt"][0]
+    found = task.rollout([prompt], some_trainer(lm))
+    ids, completion = found["prompt_ids"][0], found["completion_ids"][0]
+    actions = torch.tensor(task.contract.action_tokens)
+    with torch.no_grad():
+        logits = lm(torch.tensor([ids + completion])).logits[0, len(ids) - 1 : -1]
+    scores = torch.log_softmax(logits[:, actions], dim=-1)
+    said = [task.contract.action_tokens.index(token) for token in completion]
+    expected = scores[torch.arange(len(said)), said]
+    told = torch.tensor(found["logprobs"][0]).float()
+    torch.testing.assert_close(told, expected, atol=1e-4, rtol=1e-4)
+    assert any("lora_" in name for name, _ in lm.named_parameters())
+
+
+def test_a_task_plays_several_splits() -> None:
+    task = TRLTask("TextQA-v0", size=30)
+    rows = [*task.dataset(2), *task.dataset(2, split="test")]
+    assert [row["split"] for row in rows] == ["", "", "test", "test"]
+    found = task.rollout([row["prompt"] for row in rows], some_trainer(some_lm(task)))
+    assert [task.tokenizer.decode(ids) for ids in found["prompt_ids"]] == [
+        row["prompt"] for row in rows
+    ]
+    env = gymnasium.make("TextQA-v0", size=30, split="test")
+    answers = []
+    for example in range(2):
+        env.reset(options={"index": example})
+        ended = False
+        said: list[int] = []
+        while not ended:
+            action = env.unwrapped.expert_action()
+            said.append(int(env.unwrapped.action_tokens[action]))
+            *_, ended, _, _ = env.step(action)
+        answers.append(said)
+    given = [[1], *answers, [1]]
+    rewards = task.reward(given, example=[0, 0, 1, 1], split=["", "test", "test", ""])
+    assert rewards[1:3] == [1.0, 1.0]
+
+
+def test_examples_with_equal_prompts_take_turns(tmp_path: Path) -> None:
+    path = tmp_path / "twice.jsonl"
+    row = {"passage": "Ann sings. Bob reads.", "question": "Who?"}
+    lines = [row | {"answers": [answer]} for answer in ("Ann", "Bob")]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    task = TRLTask("TextQA-v0", dataset=str(path), split="all", tokenizer="builtin")
+    prompts = task.dataset()["prompt"]
+    assert prompts[0] == prompts[1]
+    trainer = some_trainer(some_lm(task))
+    played: list[Any] = []
+    task._play = lambda env, examples, lm, trainer: (  # type: ignore[method-assign]
+        played.append(examples.tolist()) or [{"completion_ids": [0]} for _ in examples]
+    )
+    for _ in range(3):
+        task.rollout(list(prompts), trainer)
+    assert played == [[0, 0], [1, 1], [0, 0]]
+
+
+def test_processes_draw_other_numbers() -> None:
+    drawn = []
+    for process in (0, 1, 0):
+        task = TRLTask("TextSummarization-v0", **SMALL)
+        trainer = some_trainer(some_lm(task))
+        trainer.accelerator.process_index = process
+        drawn.append(task.rollout(task.dataset(1)["prompt"], trainer)["completion_ids"])
+    assert drawn[0] == drawn[2] != drawn[1]
+
+
+def test_what_trl_would_leave_out_or_cannot_be_read_is_refused() -> None:
+    task = TRLTask("TextNER-v0", **SMALL)
+    prompts = list(task.dataset(1)["prompt"])
+    trainer = some_trainer(some_lm(task))
+    trainer.args = SimpleNamespace(mask_truncated_completions=True)
+    with pytest.raises(AgentError, match="mask_truncated_completions leaves all of them out"):
+        task.rollout(prompts, trainer)
+    with pytest.raises(AgentError, match="the trainer's model is a Linear that rollouts cannot"):
+        task.rollout(prompts, some_trainer(torch.nn.Linear(2, 2)))
 
 
 def test_grpo_goes_on_with_a_clone_and_learns(tmp_path: Path) -> None:
