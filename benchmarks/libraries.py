@@ -1,11 +1,11 @@
 """What other libraries make of the same model, environment and budget: speed and score.
 
 Each trains the preset `tiny` from scratch on TextNER-v0 with dense rewards, by the script in
-`examples/` or, for stable-baselines3, by `agents.sb3`, in a process of its own (RLlib: three); then
-the test split is played greedily. All learn at the same rate without discount; PPO passes four times
-over its actions, DQN learns from four states for each action. All else is the library's. The time
-is that of the whole training, with what the library needs to start. RLlib and Tianshou run where
-`make test-pinned` put them; the scripts are in the repository, not in the wheel.
+`examples/` or, for stable-baselines3, by `agents.sb3`, in a process of its own (RLlib: three);
+then the test split is played greedily. All learn at the same rate without discount; PPO passes
+four times over its actions, DQN learns from four states for each action. All else is the
+library's. The time is that of the whole training, with what the library needs to start. RLlib and
+Tianshou run where `make test-pinned` put them; the scripts are in the repository, not in the wheel.
 
 python -m benchmarks.libraries --timesteps 30000
 """

@@ -15,6 +15,7 @@ import one_skill  # noqa: F401  registers OneSkill-v0
 import pytest
 import torch
 
+from agents import evaluate
 from agents.errors import AgentError, ContractError, ModelError
 from agents.models.model_config import ModelConfig
 
@@ -135,6 +136,7 @@ def test_a_pointer_learns_where_answers_are() -> None:
     assert evaluate_masked(model, env, 64)[0] < 0.2
     model.learn(1024)
     assert evaluate_masked(model, env, 64)[0] > 0.3
+    assert evaluate(model, "TextQASpan-v0", split="train", size=20).score.value > 0.3
 
 
 def test_embeddings_of_the_last_word_tag_some_entities() -> None:
