@@ -36,7 +36,7 @@ test-pinned: $(PINNED)/.installed ## the tests of libraries that pin older versi
 test-oldest: $(OLDEST)/.installed ## environments and agents with the oldest Gymnasium
 	OMP_NUM_THREADS=1 $(OLDEST)/bin/python -m pytest -n 2 --hypothesis-seed=0 tests/envs \
 	    tests/check tests/wrappers tests/agents/test_rollout.py tests/agents/test_evaluation.py \
-	    tests/agents/test_ppo.py tests/agents/test_network.py
+	    tests/agents/test_a2c.py tests/agents/test_network.py
 
 test-slow: $(INSTALLED) ## the tests that take minutes
 	$(PYTEST) -m slow --hypothesis-seed=0
