@@ -12,6 +12,7 @@ import torch
 from test_replay import an_episode
 from torch import Tensor
 
+import agents.dqn
 from agents import BCConfig, BehaviourCloning, ReferenceAgent, evaluate
 from agents.batching import make_batch, read
 from agents.dqn import (
@@ -26,6 +27,7 @@ from agents.dqn import (
 from agents.episodes import Episode, pack, unpack
 from agents.models.model import AgentModel
 from agents.recorded import record
+from agents.replay import Draw, episode_errors
 from agents.state import weights
 
 EASY = {"answers": 2, "noise": 1, "words": 4}
@@ -118,6 +120,63 @@ def slow_targets(
             ys.append(y)
         first += episode.steps
     return ys
+
+
+@pytest.mark.parametrize("microbatch_tokens", [None, 30])
+def test_weights_and_new_priorities_are_those_of_their_episodes(
+    microbatch_tokens: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over several minibatches, in whatever order; the weights of the model stay as they are."""
+    config = dataclasses.replace(
+        QUICK,
+        n_step=50,  # whole returns: no target network
+        priority_exponent=0.6,
+        learning_rate=1e-30,
+        weight_decay=0.0,
+        minibatch_tokens=40,
+        microbatch_tokens=microbatch_tokens,
+    )
+    agent = DQN("OneSkill-v0", config, env_kwargs=TASK)
+    agent._begin_leg(100)
+    collector = agent.new_collector()
+    collector.restart(0)
+    episodes = collector.collect(16, torch.Generator().manual_seed(0))[:7]
+    agent.replay.add(episodes)
+    places_E = np.array([3, 0, 2, 6, 1, 5, 4])
+    weights_E = np.linspace(0.3, 1.0, 7)
+    drawn = [episodes[place] for place in places_E]
+
+    def errors_of(episode: Episode) -> Tensor:
+        batch = make_batch([episode], agent.contract.n_actions, agent.device)
+        with torch.no_grad():
+            values_KNA = agent.model.q_values(read(agent.model, batch), batch.legal_NA)
+        returns = np.cumsum(episode.rewards_T[::-1])[::-1].copy()
+        taken_KN = values_KNA[:, torch.arange(episode.steps), batch.actions_N]
+        return taken_KN - torch.from_numpy(returns).float()
+
+    seen: list[tuple[float, float]] = []
+    loss_of = agents.dqn.td_loss
+
+    def kept(errors_KN: Tensor, weights_N: Tensor, delta: float) -> Tensor:
+        seen.extend(zip(errors_KN[0].tolist(), weights_N.tolist(), strict=True))
+        return loss_of(errors_KN, weights_N, delta)
+
+    monkeypatch.setattr(agents.dqn, "td_loss", kept)
+    renewed: dict[int, float] = {}
+    agent.replay.set_priorities = lambda places, errors: renewed.update(  # type: ignore[method-assign]
+        zip(places.tolist(), errors.tolist(), strict=True)
+    )
+    agent._learn(drawn, Draw(places_E, weights_E), np.random.default_rng(0))
+    expected = [
+        (error, weight)
+        for episode, weight in zip(drawn, weights_E, strict=True)
+        for error in errors_of(episode)[0].tolist()
+    ]
+    assert np.array(sorted(seen)) == pytest.approx(np.array(sorted(expected)), abs=1e-5)
+    for place, episode in zip(places_E.tolist(), drawn, strict=True):
+        sizes_N = errors_of(episode).abs().mean(dim=0).double().numpy()
+        (whole,) = episode_errors(sizes_N, np.array([episode.steps]))
+        assert renewed[place] == pytest.approx(whole, abs=1e-5)
 
 
 def test_masked_actions_are_no_best_ones() -> None:

@@ -92,12 +92,6 @@ def test_cloning_learns_what_the_expert_does() -> None:
     assert evaluate(RandomAgent(10), "OneSkill-v0", **TASK).score.high < 0.2
 
 
-def test_ppo_goes_on_from_a_clone() -> None:
-    clone = BehaviourCloning("OneSkill-v0", BCConfig(epochs=1), env_kwargs=TASK)
-    agent = PPO("OneSkill-v0", QUICK, model=clone.model, env_kwargs=TASK)
-    assert agent.model is clone.model
-
-
 @pytest.mark.parametrize("algorithm", [PPO, BehaviourCloning])
 def test_same_seed_same_bytes(algorithm: type[LanguageAgent]) -> None:
     config = QUICK if algorithm is PPO else BCConfig(num_envs=4, episodes=20, epochs=2)
