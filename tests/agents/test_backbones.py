@@ -28,7 +28,8 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
-from agents import PPO, ModelError, PPOConfig
+import agents
+from agents import PPO, BCConfig, BehaviourCloning, ModelError, PPOConfig
 from agents.batching import evaluate, make_batch
 from agents.models.causal import CausalBackbone
 from agents.models.encoder import headless
@@ -297,12 +298,21 @@ def test_ppo_learns_the_one_skill(name: str) -> None:
     assert (said_N == wanted_N).mean() > 0.5  # chance is a quarter
 
 
-def test_an_encoder_points_at_spans() -> None:
-    agent = PPO(
-        "TextQASpan-v0", PPOConfig(num_envs=4, steps=16), "encoder", env_kwargs={"size": 50}
-    )
-    assert agent.model.heads.policy == "pointer"
-    agent.learn(32, progress_bar=False)
+@pytest.mark.parametrize(
+    ("env_id", "head", "chance", "episodes", "epochs"),
+    [("TextNER-v0", "lm", 0.04, 100, 6), ("TextQASpan-v0", "pointer", 0.1, 32, 20)],
+)
+def test_an_encoder_tags_and_points_at_spans(
+    env_id: str, head: str, chance: float, episodes: int, epochs: int
+) -> None:
+    """What it was shown."""
+    config = BCConfig(episodes=episodes, epochs=epochs, learning_rate=2e-3, minibatch_tokens=1024)
+    options = {"size": episodes}
+    agent = BehaviourCloning(env_id, config, "encoder", env_kwargs=options)
+    assert agent.model.heads.policy == head
+    agent.learn(progress_bar=False)
+    score = agents.evaluate(agent, env_id, split="train", **options).score
+    assert score.low > 5 * chance
 
 
 def test_presets_are_built_for_the_environment() -> None:

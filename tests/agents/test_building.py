@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import one_skill  # noqa: F401  registers its id
 import pytest
 import torch
 from backbone_zoo import LMS, make_lm
+from huggingface_hub import constants
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from agents import PPO, AgentError, ModelError, PPOConfig
@@ -65,3 +69,20 @@ def test_a_model_in_half_precision_acts_and_learns(name: str) -> None:
         agent = algorithm("OneSkill-v0", config, make_lm(name).to(torch.bfloat16))
         agent.learn(16, progress_bar=False)
         assert all(weight.isfinite().all() for weight in agent.model.parameters())
+
+
+def test_a_hub_id_is_loaded_from_the_local_cache() -> None:
+    """As the Hub's library leaves it after a download."""
+    cache = Path(constants.HF_HUB_CACHE) / "models--somebody--little"
+    snapshot = cache / "snapshots" / ("0" * 40)
+    lm = make_lm("llama")
+    lm.save_pretrained(snapshot)
+    (cache / "refs").mkdir()
+    (cache / "refs" / "main").write_text("0" * 40)
+    try:
+        agent = PPO("OneSkill-v0", CONFIG, "somebody/little")
+        agent.learn(16, progress_bar=False)
+    finally:
+        shutil.rmtree(cache)
+    assert agent.model.config.name == "somebody/little"
+    assert type(agent.model.backbone.lm) is type(lm)
