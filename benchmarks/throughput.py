@@ -37,6 +37,8 @@ from benchmarks.stepping import (
 )
 from benchmarks.training import left_out, training
 from benchmarks.updating import update_beside_prefixes
+from benchmarks.vec_env import vec_env_beside_dummy
+from textenvs import IDS
 
 Part: TypeAlias = Literal["environments", "agents", "training"]
 
@@ -142,6 +144,8 @@ def environments(effort: Effort, squad: Path | None) -> Iterator[Measurement]:
     yield beside_trivial("TextSummarization-v0 dense", {**fixed, "reward": "dense"}, SLOTS, 100_000)
     dialogue = {"id": "TextDialogue-v0", "size": e.examples}
     yield beside_trivial("TextDialogue-v0 simulated", dialogue, SLOTS, 100_000)
+    for env_id in IDS:
+        yield vec_env_beside_dummy(env_id, e.examples, e.iterations, e.rounds)
     with tempfile.TemporaryDirectory() as folder:
         if squad is None:
             squad = Path(folder, "joined.json")
