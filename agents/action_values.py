@@ -249,15 +249,14 @@ class ActionValueAgent(RolloutAgent):
     @torch.no_grad()
     def valued_anew(self, episodes: Sequence[Episode]) -> Sequence[Episode]:
         """The same, with what their final states are now worth behind truncated episodes."""
-        cut = [place for place, episode in enumerate(episodes) if episode.cut is not None]
-        if not cut:
+        cut = final_states(episodes, self.contract.n_actions, self.device)
+        if cut is None:
             return episodes
-        chosen = [episodes[place] for place in cut]
-        final = final_states(chosen, self.contract.n_actions, self.device)
+        places, final = cut
         values_KBA = self.model.q_values(read(self.model, final), final.legal_NA)
         values_B = legal_values(values_KBA, final.legal_NA).amax(dim=-1)
         found = list(episodes)
-        for place, value in zip(cut, values_B.tolist(), strict=True):
+        for place, value in zip(places, values_B.tolist(), strict=True):
             found[place] = dataclasses.replace(found[place], bootstrap=value)
         return found
 

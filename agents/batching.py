@@ -73,23 +73,32 @@ def make_batch(episodes: Sequence[Episode], n_actions: int, device: torch.device
     )
 
 
-def final_states(episodes: Sequence[Episode], n_actions: int, device: torch.device) -> Batch:
-    """The states in which truncated episodes were cut, one of each; no action was taken there."""
-    ends = []
-    for episode in episodes:
-        assert episode.cut is not None
-        tokens_L, legal_A8 = episode.cut
-        ends.append(
-            dataclasses.replace(
-                episode,
-                tokens_L=tokens_L,
-                positions_T=np.array([len(tokens_L) - 1], np.int32),
-                actions_T=np.zeros(1, np.int32),
-                legal_TA8=None if legal_A8 is None else legal_A8[None],
-            )
-        )
-    prompts_B = torch.tensor([int(e.positions_T[0]) + 1 for e in episodes], device=device)
-    return make_batch(ends, n_actions, device)._replace(prompts_B=prompts_B)
+def final_states(
+    episodes: Sequence[Episode], n_actions: int, device: torch.device
+) -> tuple[list[int], Batch] | None:
+    """Which episodes were truncated, and the states in which they were; None if none was.
+
+    No action was taken in these states: those of the batch mean nothing.
+    """
+    places = [place for place, episode in enumerate(episodes) if episode.cut is not None]
+    if not places:
+        return None
+    prompts_B = torch.tensor([int(episodes[place].positions_T[0]) + 1 for place in places])
+    ends = [_final_state(episodes[place]) for place in places]
+    return places, make_batch(ends, n_actions, device)._replace(prompts_B=prompts_B.to(device))
+
+
+def _final_state(episode: Episode) -> Episode:
+    """A truncated episode with its final state as the only one."""
+    assert episode.cut is not None
+    tokens_L, legal_A8 = episode.cut
+    return dataclasses.replace(
+        episode,
+        tokens_L=tokens_L,
+        positions_T=np.array([len(tokens_L) - 1], np.int32),
+        actions_T=np.zeros(1, np.int32),
+        legal_TA8=None if legal_A8 is None else legal_A8[None],
+    )
 
 
 def _joined(arrays: Sequence[npt.NDArray[np.int32]], device: torch.device) -> Tensor:

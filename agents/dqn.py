@@ -176,14 +176,15 @@ class DQN(ActionValueAgent):
             target_KNA = self.target.q_values(read(self.target, batch), batch.legal_NA)
             values_N = best_values(target_KNA, values_KNA, batch.legal_NA, self.config.double)
             steps.values_ET[inside_ET] = values_N.double().cpu().numpy()
-        cut = [place for place, episode in enumerate(episodes) if episode.cut is not None]
-        if cut:
-            chosen = [episodes[place] for place in cut]
-            final = final_states(chosen, self.contract.n_actions, self.device)
+        cut = final_states(episodes, self.contract.n_actions, self.device)
+        if cut is not None:
+            places, final = cut
             target_KBA = self.target.q_values(read(self.target, final), final.legal_NA)
-            values_KBA = self.model.q_values(read(self.model, final), final.legal_NA)
-            values_B = best_values(target_KBA, values_KBA, final.legal_NA, self.config.double)
-            steps.bootstrap_E[cut] = values_B.double().cpu().numpy()
+            judge_KBA = target_KBA
+            if self.config.double:
+                judge_KBA = self.model.q_values(read(self.model, final), final.legal_NA)
+            values_B = best_values(target_KBA, judge_KBA, final.legal_NA, self.config.double)
+            steps.bootstrap_E[places] = values_B.double().cpu().numpy()
         targets_ET = n_step_returns(*steps, gamma=self.config.gamma, n=n)
         return torch.from_numpy(targets_ET[inside_ET]).to(values_KNA)
 

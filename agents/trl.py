@@ -187,7 +187,7 @@ class TRLTask:
 
     def _check_ends(self, row: dict[str, Any], trainer: Any) -> None:
         """Check that TRL does not take whole answers for truncated ones and drop them."""
-        masks = getattr(getattr(trainer, "args", None), "mask_truncated_completions", False)
+        masks = trainer.args.mask_truncated_completions
         if masks and row["completion_ids"][-1] != self.tokenizer.eos_token_id:
             raise AgentError(
                 f"answers in {self.env_id} do not end with the token {self.tokenizer.eos_token!r}, "
@@ -265,11 +265,10 @@ class TRLTask:
             self._model = build_model(lm, self.contract, seed=0, heads=Heads(policy="lm"))
         device = next(lm.parameters()).device
         if self._generator is None or self._generator.device != device:
-            process = int(getattr(trainer.accelerator, "process_index", 0))
-            seed = np.random.SeedSequence([self.seed, process]).generate_state(1)[0]
+            seeds = np.random.SeedSequence([self.seed, trainer.accelerator.process_index])
+            seed = seeds.generate_state(1)[0]
             self._generator = torch.Generator(device).manual_seed(int(seed))
         self._model.to(device).eval()
-        self._model.note_change()
         self._model.temperature = float(trainer.temperature)
         actor = Actor(self._model, SoftmaxPolicy(self._model), len(examples))
         log_probs_TS: list[npt.NDArray[np.float32]] = []

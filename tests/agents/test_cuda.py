@@ -76,6 +76,7 @@ def test_rollouts_for_trl_are_played_there() -> None:
     task = TRLTask("TextQA-v0", size=20)
     lm = TextNetwork(task.contract).model.backbone.lm.to("cuda")  # type: ignore[union-attr, operator]
     accelerator = SimpleNamespace(unwrap_model=lambda model: model, process_index=0)
-    trainer = SimpleNamespace(model=lm, accelerator=accelerator, temperature=1.0)
+    args = SimpleNamespace(mask_truncated_completions=False)
+    trainer = SimpleNamespace(model=lm, accelerator=accelerator, temperature=1.0, args=args)
     found = task.rollout(list(task.dataset(2)["prompt"]), trainer)
     assert len(found["completion_ids"]) == 2

@@ -15,7 +15,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from agents import A2C, DQN, PPO, A2CConfig, DQNConfig, EpsilonGreedy, PPOConfig
 from agents.agent import LanguageAgent
-from agents.batching import final_states, make_batch, read
+from agents.batching import Batch, final_states, make_batch, read
 from agents.episodes import Cut, Episode, episodes_to_tensors, pack, tensors_to_episodes
 from agents.errors import RecordingError
 from agents.recorded import load_episodes, save_episodes
@@ -38,6 +38,12 @@ def collect(agent: LanguageAgent, steps: int = 12) -> list[Episode]:
     collector: Collector = agent.new_collector()
     collector.restart(seed=0)
     return collector.collect(steps, torch.Generator().manual_seed(0))
+
+
+def final_state(agent: LanguageAgent, episode: Episode) -> Batch:
+    found = final_states([episode], agent.contract.n_actions, agent.device)
+    assert found is not None
+    return found[1]
 
 
 def test_the_state_in_which_an_episode_is_cut_is_kept() -> None:
@@ -64,20 +70,20 @@ def test_values_that_are_shifted_are_so_behind_a_cut_as_well() -> None:
     assert shift > 0.5
     for now, before in zip(learnt[:-1], given, strict=False):
         assert now.bootstrap - before.bootstrap == pytest.approx(shift, abs=1e-5)
-        final = final_states([now], agent.contract.n_actions, agent.device)
+        final = final_state(agent, now)
         with torch.no_grad():
             value = float(agent.model.values(read(agent.model, final)))
         assert now.bootstrap == pytest.approx(value, abs=1e-5)
     assert learnt[-1].bootstrap == 0.0
 
 
-def test_dqn_asks_the_target_network_what_a_cut_state_is_worth() -> None:
-    agent = DQN(limited(), DQNConfig(num_envs=2, gamma=0.9, n_step=1))
+@pytest.mark.parametrize("double", [False, True])
+def test_dqn_asks_the_target_network_what_a_cut_state_is_worth(double: bool) -> None:
+    agent = DQN(limited(), DQNConfig(num_envs=2, gamma=0.9, n_step=1, double=double))
     episodes = collect(agent)
     with torch.no_grad():
         for weight in agent.target.q_head.parameters():  # type: ignore[union-attr]
-            weight += 0.1
-    agent.target.note_change()
+            weight += 0.5 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(0))
     batch = make_batch(episodes, agent.contract.n_actions, agent.device)
     with torch.no_grad():
         online = agent.model.q_values(read(agent.model, batch), batch.legal_NA)
@@ -98,7 +104,8 @@ def test_dqn_asks_the_target_network_what_a_cut_state_is_worth() -> None:
                 )[0, 0]
                 for model in (agent.target, agent.model)
             )
-        best = int(ours.masked_fill(~legal_1A[0], -torch.inf).argmax())
+        judge = ours if double else theirs
+        best = int(judge.masked_fill(~legal_1A[0], -torch.inf).argmax())
         expected = episode.rewards_T[-1] + 0.9 * float(theirs[best])
         assert float(target) == pytest.approx(expected, abs=1e-5)
 
@@ -108,7 +115,7 @@ def test_fitted_values_begin_behind_cuts_as_well() -> None:
     episodes = [dataclasses.replace(e, rewards_T=e.rewards_T + 1.0) for e in collect(agent)]
     learnt = agent.as_learnt_from(episodes)
     for episode in learnt:
-        final = final_states([episode], agent.contract.n_actions, agent.device)
+        final = final_state(agent, episode)
         with torch.no_grad():
             values = agent.model.q_values(read(agent.model, final), final.legal_NA)[0, 0]
         legal = final.legal_NA[0]  # type: ignore[index]

@@ -42,8 +42,12 @@ def some_lm(task: TRLTask) -> LlamaForCausalLM:
 
 
 def some_trainer(lm: Any, temperature: float = 1.0) -> Any:
-    accelerator = SimpleNamespace(unwrap_model=lambda model: model)
-    return SimpleNamespace(model=lm, accelerator=accelerator, temperature=temperature)
+    return SimpleNamespace(
+        model=lm,
+        accelerator=SimpleNamespace(unwrap_model=lambda model: model, process_index=0),
+        temperature=temperature,
+        args=SimpleNamespace(mask_truncated_completions=False),
+    )
 
 
 @pytest.mark.parametrize("env_id", sorted(textenvs.IDS))
@@ -218,7 +222,7 @@ def test_what_trl_would_leave_out_or_cannot_be_read_is_refused() -> None:
     task = TRLTask("TextNER-v0", **SMALL)
     prompts = list(task.dataset(1)["prompt"])
     trainer = some_trainer(some_lm(task))
-    trainer.args = SimpleNamespace(mask_truncated_completions=True)
+    trainer.args.mask_truncated_completions = True
     with pytest.raises(AgentError, match="mask_truncated_completions leaves all of them out"):
         task.rollout(prompts, trainer)
     with pytest.raises(AgentError, match="the trainer's model is a Linear that rollouts cannot"):
