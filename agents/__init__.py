@@ -29,6 +29,7 @@ from agents.q_learning import QLearning, QLearningConfig
 from agents.recorded import load_episodes, record, save_episodes
 from agents.reinforce import REINFORCE, REINFORCEConfig
 from agents.sarsa import SARSA, SARSAConfig
+from agents.seeds import Seeds
 
 __all__ = [
     "A2C",
@@ -62,6 +63,7 @@ __all__ = [
     "ReferenceAgent",
     "Result",
     "SARSAConfig",
+    "Seeds",
     "TrainingDiverged",
     "evaluate",
     "load_agent",

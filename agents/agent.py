@@ -37,6 +37,7 @@ from agents.models.model_config import ModelConfig
 from agents.processes import launched
 from agents.progress import Leg
 from agents.run_log import RunLog, open_log
+from agents.seeds import Seeds
 from agents.settings import PolicyConfig, TrainingConfig
 from agents.state import read_agent, write_agent
 
@@ -58,7 +59,7 @@ class LanguageAgent(ABC):
         model: a preset ("tiny", "small", "encoder", "encoder-decoder", "gru", "lstm"), a folder or
             Hub id of a language model, a model object, a `Backbone`, a `ModelConfig`, or the
             `model` of another agent, which is then shared.
-        seed: of new weights and of all that training draws.
+        seed: of new weights and of all that training draws; `Seeds` for one each.
         device: "auto" takes a GPU where there is one.
         env_kwargs: options of the environment, for an id.
         contract: the environment's constants, where there is no environment.
@@ -75,7 +76,7 @@ class LanguageAgent(ABC):
         env: AnyEnv | None,
         config: Any = None,
         model: str | Path | PreTrainedModel | Backbone | ModelConfig | AgentModel = "tiny",
-        seed: int = 0,
+        seed: int | Seeds = 0,
         device: str = "auto",
         env_kwargs: Mapping[str, Any] | None = None,
         contract: Contract | None = None,
@@ -87,9 +88,7 @@ class LanguageAgent(ABC):
                 f"the config is a {type(self.config).__name__}; {type(self).__name__} expects a "
                 f"{self.config_type.__name__}"
             )
-        if seed < 0:
-            raise AgentError(f"the seed is {seed}; expected at least 0")
-        self.seed = int(seed)  # JSON, in which a checkpoint holds it, has no numbers of numpy
+        self.seeds = seed if isinstance(seed, Seeds) else Seeds.same(seed)
         self.env_id = env if isinstance(env, str) else None
         self.env_kwargs = dict(env_kwargs or {})
         self.device = choose_device(device)
@@ -102,7 +101,8 @@ class LanguageAgent(ABC):
         if contract is None:
             raise AgentError("expected an environment, or its contract for an agent that only acts")
         self.contract = contract
-        self.model = build_model(model, contract, self.seed, self.heads(contract)).to(self.device)
+        self.model = build_model(model, contract, self.seeds.weights, self.heads(contract))
+        self.model.to(self.device)
         policy = self.config if isinstance(self.config, PolicyConfig) else None
         self.model.temperature = 1.0 if policy is None else policy.temperature
         self.descent = Descent(self.model, self.config, contract.n_actions, self.processes)
@@ -111,7 +111,7 @@ class LanguageAgent(ABC):
         self.leg_start = 0
         self.leg_end = 0
         self.last_checkpoint: Path | None = None
-        self._predict_generator = torch.Generator(self.device).manual_seed(self.seed)
+        self._predict_generator = torch.Generator(self.device).manual_seed(self.seeds.actions)
         self._rule = self.make_rule()
 
     @abstractmethod
@@ -193,7 +193,11 @@ class LanguageAgent(ABC):
         if not self.processes.main:
             return RunLog([])
         leg = Leg(type(self).__name__, self.leg_start, self.leg_end, self.num_timesteps)
-        settings = {"env_id": self.env_id, "seed": self.seed, **dataclasses.asdict(self.config)}
+        settings = {
+            "env_id": self.env_id,
+            "seeds": dataclasses.asdict(self.seeds),
+            **dataclasses.asdict(self.config),
+        }
         return open_log(leg, folder, self.shown, progress, wandb, settings)
 
     @property
@@ -338,10 +342,14 @@ class LanguageAgent(ABC):
     def _streams(self) -> tuple[torch.Generator, np.random.Generator, int]:
         """This iteration's generators for actions and minibatches, and a seed for environments.
 
-        They depend on the seed and the iteration alone, so that a resumed run draws as the
+        They depend on the seeds and the iteration alone, so that a resumed run draws as the
         uninterrupted one.
         """
-        actions, batches, envs = np.random.SeedSequence([self.seed, self.iteration]).spawn(3)
+        seeds = (self.seeds.actions, self.seeds.batches, self.seeds.envs)
+        actions, batches, envs = (
+            np.random.SeedSequence([seed, self.iteration]).spawn(3)[source]
+            for source, seed in enumerate(seeds)
+        )
         generator = self.processes.generator(self.device, self.config.num_envs)
         generator.manual_seed(int(actions.generate_state(1, np.uint64)[0] >> np.uint64(1)))
         return generator, np.random.default_rng(batches), int(envs.generate_state(1)[0] >> 1)

@@ -101,7 +101,7 @@ class BehaviourCloning(LanguageAgent):
             if config.recorded is not None:
                 episodes = load_recorded(config.recorded, self.contract)
             else:
-                episodes = play_expert(self.env, self.contract, config.episodes, self.seed)
+                episodes = play_expert(self.env, self.contract, config.episodes, self.seeds.envs)
             if config.min_return is not None:
                 highest = max(episode.episode_return for episode in episodes)
                 episodes = [e for e in episodes if e.episode_return >= config.min_return]

@@ -111,9 +111,9 @@ class Ladder:
         """Score random and most frequent actions, the simple rule if there is one, the expert."""
         settings = self.settings
         shown = demonstrations(
-            settings.env_id, self.options, contract, MAJORITY_EPISODES, None, settings.seed
+            settings.env_id, self.options, contract, MAJORITY_EPISODES, None, settings.seeds.envs
         )
-        self.score_both("random", RandomAgent(contract.n_actions, settings.seed))
+        self.score_both("random", RandomAgent(contract.n_actions, settings.seeds.actions))
         self.score_both("majority", MajorityAgent(contract.n_actions, shown))
         if proposes(self._kept[0], "heuristic"):
             self.score_both("heuristic", ReferenceAgent("heuristic"))

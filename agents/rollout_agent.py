@@ -90,7 +90,7 @@ class RolloutAgent(LanguageAgent):
             self.contract,
             config.imitation_episodes,
             config.imitation_recorded,
-            self.seed,
+            self.seeds.envs,
         )
         by_values = self.heads(self.contract).q != "none"
         return Imitation(episodes, self.model, by_values, config.imitation_weight)

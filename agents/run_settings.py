@@ -17,6 +17,8 @@ from agents.errors import AgentError
 from agents.models.loading import check_not_misspelt
 from agents.models.model_config import ModelConfig
 from agents.models.presets import PRESETS
+from agents.provenance import PROVENANCE, environment_spec, provenance
+from agents.seeds import Seeds
 from agents.settings import RolloutConfig, TrainingConfig
 
 SETTINGS = "settings.json"
@@ -32,6 +34,8 @@ NOT_OPTIONS = {
     "autoreset_mode": "each algorithm sets its own",
 }
 """What is no option of an environment here -> why not."""
+GROUPS = ("config", "model_options", "seed_options")
+"""The settings that are groups of settings."""
 MAY_CHANGE = ("resume", "out", "device", "wandb")
 """Settings that a resumed run may have otherwise."""
 
@@ -41,6 +45,20 @@ class ModelOptions(ModelConfig):
     """The settings of a model but its name, which the command line calls the model."""
 
     name: tyro.conf.Suppress[str] = "tiny"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeedOptions:
+    """Seeds of single sources of chance, where they are not to be the run's."""
+
+    weights_seed: int | None = None
+    """Of new weights; by default that of the run, as of all below."""
+    actions_seed: int | None = None
+    """Of what is explored and sampled."""
+    batches_seed: int | None = None
+    """Of the order in which data is learnt from."""
+    envs_seed: int | None = None
+    """Of the examples that come up, in demonstrations too, and of what tasks draw."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +81,7 @@ class Settings:
     model_options: ModelOptions = dataclasses.field(default_factory=ModelOptions)
     seed: int = 0
     """Of new weights and of all that training draws."""
+    seed_options: SeedOptions = dataclasses.field(default_factory=SeedOptions)
     device: str = "auto"
     """cpu, cuda, or auto."""
     out: Path = Path("runs/latest")
@@ -85,6 +104,17 @@ class Settings:
         """The model's settings."""
         options = dataclasses.asdict(self.model_options)
         return ModelConfig(**(options | {"name": self.model}))
+
+    @property
+    def seeds(self) -> Seeds:
+        """The seeds of all sources.
+
+        Raises:
+            AgentError: one is below 0.
+        """
+        own = dataclasses.asdict(self.seed_options)
+        named = {name.removesuffix("_seed"): seed for name, seed in own.items() if seed is not None}
+        return dataclasses.replace(Seeds.same(self.seed), **named)
 
     @property
     def env_id(self) -> str:
@@ -174,7 +204,7 @@ def check_start(settings: Settings) -> None:
 
 
 def begin(settings: Settings) -> None:
-    """Record a new run's settings in its folder, or check that a resumed run has the same.
+    """Record a new run in its folder, or check that a resumed run has the same settings.
 
     A new run takes the folder over: an older run's checkpoints there are no longer to be resumed.
 
@@ -183,11 +213,14 @@ def begin(settings: Settings) -> None:
     """
     path = settings.out / SETTINGS
     text = json.dumps(settings.facts(), indent=2) + "\n"
+    env = environment_spec(settings.env_id, settings.environment_options())
+    line = json.dumps({**provenance(), "env": env}) + "\n"
     if not settings.resume:
         settings.out.mkdir(parents=True, exist_ok=True)
         for folder in (settings.out / CHECKPOINT, settings.out / CLONE / CHECKPOINT):
             (folder / INDEX).unlink(missing_ok=True)
         write_atomically(path, text.encode())
+        write_atomically(settings.out / PROVENANCE, line.encode())
         return
     try:
         before = _flat(json.loads(path.read_text(encoding="utf-8")))
@@ -201,11 +234,13 @@ def begin(settings: Settings) -> None:
     ]
     if changes:
         raise AgentError(f"cannot resume {settings.out} with other settings: {'; '.join(changes)}")
+    with open(settings.out / PROVENANCE, "a", encoding="utf-8") as file:
+        file.write(line)
 
 
 def _flat(settings: dict[str, Any]) -> dict[str, Any]:
     """The settings with the algorithm's and the model's among them."""
-    groups = {name: settings[name] for name in ("config", "model_options") if name in settings}
+    groups = {name: settings[name] for name in GROUPS if name in settings}
     flat = {name: value for name, value in settings.items() if name not in groups}
     for group in groups.values():
         flat |= group

@@ -17,6 +17,7 @@ from agents.models.building import assemble
 from agents.models.loading import backbone_from_json
 from agents.models.model import AgentModel, Heads
 from agents.models.model_config import ModelConfig
+from agents.seeds import Seeds
 
 if TYPE_CHECKING:
     from agents.agent import LanguageAgent
@@ -41,7 +42,7 @@ FACTS: dict[str, type | tuple[type, ...]] = {
     "progress": dict,
     "env_id": (str, type(None)),
     "env_kwargs": dict,
-    "seed": int,
+    "seeds": dict,
     **dict.fromkeys(COUNTERS, int),
 }
 """What a checkpoint's JSON holds of an agent, and of what type."""
@@ -61,7 +62,7 @@ def write_agent(agent: LanguageAgent, folder: Path) -> None:
         "progress": agent.progress_facts(),
         "env_id": agent.env_id,
         "env_kwargs": agent.env_kwargs,
-        "seed": agent.seed,
+        "seeds": dataclasses.asdict(agent.seeds),
         **{counter: getattr(agent, counter) for counter in COUNTERS},
     }
     if not is_json(agent.env_kwargs):
@@ -117,13 +118,14 @@ def agent_of(
             raise TypeError("action_tokens are outside of the vocabulary")
         heads = from_json(Heads, facts["heads"])
         prepared = from_json(ModelConfig, facts["model"])
+        seeds = from_json(Seeds, facts["seeds"])
     except (TypeError, KeyError) as error:
         raise CheckpointError(f"{folder} was written by another version: {error}") from error
     backbone = backbone_from_json(facts["backbone_kind"], facts["backbone"])
     model = assemble(backbone, contract, heads, prepared)
     load_weights(model, parts.get("model", {}), folder)
     freeze_others(model, facts["trained"], folder)
-    agent = cls(env, config, model, facts["seed"], device, contract=contract)
+    agent = cls(env, config, model, seeds, device, contract=contract)
     check_same_contract(agent.contract, contract)
     if env is None and facts["env_id"] is not None and ":" not in facts["env_id"]:
         agent.env_id, agent.env_kwargs = facts["env_id"], facts["env_kwargs"]

@@ -119,7 +119,7 @@ def new_agent(
         settings.env_id,
         config,
         model=model,
-        seed=settings.seed,
+        seed=settings.seeds,
         device=settings.device,
         env_kwargs=settings.environment_options(),
     )

@@ -25,6 +25,7 @@ from agents import PPO, AgentError, ContractError, ModelError, PPOConfig
 from agents.behaviour_cloning import BCConfig, BehaviourCloning
 from agents.environment import make_env
 from agents.models.heads import States
+from agents.seeds import Seeds
 
 OPTIONS = {"answers": 3, "masked": True}
 CONFIG = PPOConfig(num_envs=4, steps=16)
@@ -220,7 +221,7 @@ def test_what_is_no_environment_is_refused() -> None:
 def test_a_config_of_another_algorithm_and_a_seed_below_0_are_refused() -> None:
     with pytest.raises(AgentError, match="the config is a BCConfig; PPO expects a PPOConfig"):
         PPO("OneSkill-v0", BCConfig())
-    with pytest.raises(AgentError, match="the seed is -1; expected at least 0"):
+    with pytest.raises(AgentError, match="the seed of weights is -1; expected at least 0"):
         PPO("OneSkill-v0", CONFIG, seed=-1)
 
 
@@ -256,7 +257,7 @@ def test_seeds_of_numpy_and_floats_of_steps_come_back(tmp_path: Path) -> None:
     agent = PPO("OneSkill-v0", CONFIG, seed=np.int64(3), env_kwargs=OPTIONS)  # type: ignore[arg-type]
     agent.learn(2e1, progress_bar=False, run_dir=tmp_path)  # type: ignore[arg-type]
     loaded = PPO.load(tmp_path / "checkpoint")
-    assert (loaded.seed, loaded.leg_end) == (3, 20)
+    assert (loaded.seeds, loaded.leg_end) == (Seeds.same(3), 20)
 
 
 def test_a_temperature_does_not_stay_with_the_model() -> None:
