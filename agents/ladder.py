@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 from gymnasium.vector import AutoresetMode, VectorEnv
@@ -13,10 +14,10 @@ from agents.behaviour_cloning import BehaviourCloning
 from agents.early_stopping import EarlyStopping
 from agents.environment import Contract, make_env, proposes
 from agents.errors import AgentError
-from agents.evaluation import Interval, Result, evaluate
+from agents.evaluation import Result, evaluate
 from agents.imitation import demonstrations
 from agents.predictor import Predictor
-from agents.report import Point, save_curve, save_results, table
+from agents.report import Point, line_of, point_of, save_curve, save_results, table
 from agents.run_log import keep_lines
 from agents.run_settings import Settings
 
@@ -50,6 +51,8 @@ class Ladder:
         self.test: dict[str, Result] = {}
         self.validation: dict[str, Result] = {}
         self.points: list[Point] = []
+        self._began = time.perf_counter()
+        """When the training began, had it been without the scoring."""
         self.stopping = EarlyStopping(
             settings.out, every=settings.validate_every, patience=settings.patience
         )
@@ -130,12 +133,13 @@ class Ladder:
 
         The checkpoint that scores best is kept in the folder `best`.
         """
-        point = Point(agent.num_timesteps, self.validate(agent).score)
+        now = time.perf_counter()
+        point = Point(agent.num_timesteps, self.validate(agent).score, now - self._began)
         self.points.append(point)
-        line = {"timesteps": point.timesteps, **point.score._asdict()}
         with open(self.settings.out / CURVE, "a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+            file.write(json.dumps(line_of(point)) + "\n")
         self.stopping.record(agent, point.score.value)
+        self._began += time.perf_counter() - now
 
     def start(self, agent: LanguageAgent, resumed: bool) -> None:
         """Begin the learning curve, or take up that of an interrupted run where its checkpoint is.
@@ -145,26 +149,29 @@ class Ladder:
             resumed: which of them.
         """
         path = self.settings.out / CURVE
+        self._began = time.perf_counter()
         if not resumed:
             path.unlink(missing_ok=True)
             self.add_point(agent)
             return
-        for line in keep_lines(path, "timesteps", agent.num_timesteps):
-            steps = line.pop("timesteps")
-            self.points.append(Point(steps, Interval(**line)))
+        lines = keep_lines(path, "timesteps", agent.num_timesteps)
+        self.points = [point_of(line) for line in lines]
+        self._began -= self.points[-1].seconds if self.points else 0.0
         self.stopping.recall(agent)
 
-    def finish(self, agent: LanguageAgent, seconds: float) -> None:
+    def finish(self, agent: LanguageAgent, seconds: float, label: str | None = None) -> None:
         """Score the agent's best weights on the test split; write and print the report.
 
         Args:
             agent: after its training; it is given its best weights.
-            seconds: what the training took.
+            seconds: what the training took, scoring included.
+            label: of the agent; its algorithm's name by default.
         """
         if self.points[-1].timesteps != agent.num_timesteps:
             self.add_point(agent)
         self.stopping.restore(agent)
-        label = CLONED if isinstance(agent, BehaviourCloning) else type(agent).__name__
+        if label is None:
+            label = CLONED if isinstance(agent, BehaviourCloning) else type(agent).__name__
         self.score(label, agent, predictions=self.settings.out / PREDICTIONS)
         self._report(agent, label, seconds)
 
@@ -178,10 +185,11 @@ class Ladder:
         print()
         print(table(rows, f"{settings.env}, test split, {episodes} episodes, 95 % intervals"))
         lines = {name: self.validation[name].score for name in rows if name in self.validation}
-        title = f"{type(agent).__name__} on {settings.env}, validation split"
+        name = type(agent).__name__ if label == CLONED else label
+        title = f"{name} on {settings.env}, validation split"
         save_curve(out / "curve.png", self.points, lines, title, score_name)
         facts = {
-            "algorithm": type(agent).__name__,
+            "algorithm": name,
             "score_name": score_name,
             "parameters": sum(p.numel() for p in agent.model.parameters()),
             "timesteps": agent.num_timesteps,

@@ -17,6 +17,23 @@ class Point(NamedTuple):
 
     timesteps: int
     score: Interval
+    seconds: float
+    """Of training so far, without the scoring."""
+
+
+def line_of(point: Point) -> dict[str, Any]:
+    """A point as JSON."""
+    return {
+        "timesteps": point.timesteps,
+        "seconds": round(point.seconds, 1),
+        **point.score._asdict(),
+    }
+
+
+def point_of(line: Mapping[str, Any]) -> Point:
+    """A point that `line_of` made JSON."""
+    score = Interval(**{name: line[name] for name in Interval._fields})
+    return Point(line["timesteps"], score, line["seconds"])
 
 
 def table(rows: Mapping[str, Result], title: str) -> str:
@@ -95,7 +112,7 @@ def save_results(
             for label, result in rows.items()
         },
         "episodes": {label: len(result.examples) for label, result in rows.items()},
-        "curve": [{"timesteps": p.timesteps, **p.score._asdict()} for p in points],
+        "curve": [line_of(point) for point in points],
     }
     text = json.dumps(_strict(content), indent=2, default=str, allow_nan=False)
     write_atomically(path, (text + "\n").encode())
