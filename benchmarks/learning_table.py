@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from statistics import mean, stdev
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from scipy.stats import t as student
 
-CLONE = "bc"
-"""The algorithm that all others start from."""
-CLONED = "cloned"
+from benchmarks.records import CLONED, Record
+from benchmarks.suites import CLONE
+
 LADDER = ("random", "majority", "heuristic", CLONED, "expert")
 """What stands beside the algorithms, as `agents.train` names it."""
 
@@ -35,64 +35,60 @@ class Spread(NamedTuple):
         return f"{self.mean:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
 
-def spread(values: Sequence[float]) -> Spread:
-    """Mean and 95 % interval of Student's t."""
+def spread(values: Sequence[float], lowest: float = -math.inf, highest: float = math.inf) -> Spread:
+    """Mean and 95 % interval of Student's t, which ends where values do.
+
+    Args:
+        values: one a seed.
+        lowest: that a value can be.
+        highest: that a value can be.
+    """
     middle, count = mean(values), len(values)
     if count == 1:
         return Spread(middle, None, None, 1)
     half = float(student.ppf(0.975, count - 1)) * stdev(values) / math.sqrt(count)
-    return Spread(middle, middle - half, middle + half, count)
+    return Spread(middle, max(lowest, middle - half), min(highest, middle + half), count)
 
 
-def table_of(results: Sequence[tuple[str, str, dict[str, Any]]]) -> str:
-    """Markdown: a section an environment, a line an agent.
-
-    Args:
-        results: environment, algorithm and the run's results.json, one entry a run.
-    """
+def table_of(records: Sequence[Record]) -> str:
+    """Markdown: a section an environment, a line an agent."""
     return "\n\n".join(
-        _section(env, [(algorithm, facts) for name, algorithm, facts in results if name == env])
-        for env in dict.fromkeys(env for env, _, _ in results)
+        f"**{env}**\n\n{section([record for record in records if record.env == env])}"
+        for env in dict.fromkeys(record.env for record in records)
     )
 
 
-def _section(env: str, runs: Sequence[tuple[str, dict[str, Any]]]) -> str:
-    score_name = runs[0][1]["score_name"]
-
-    def score(facts: dict[str, Any], label: str) -> float:
-        return float(facts["scores"][label][score_name]["value"])
-
-    lines = []
-    most = 0
-    for label in LADDER:
-        # The same seed has the same start, whichever algorithm goes on from it.
-        scored = [facts for _, facts in runs if label in facts["scores"]]
-        by_seed = {facts["settings"]["seed"]: score(facts, label) for facts in scored}
-        if by_seed:
-            clones = [facts for name, facts in runs if (name, label) == (CLONE, CLONED)]
-            lines.append(_line(label, str(spread(list(by_seed.values()))), "", clones))
-            most = max(most, len(by_seed))
-    for algorithm in dict.fromkeys(name for name, _ in runs if name != CLONE):
-        own = [facts for name, facts in runs if name == algorithm]
-        name = own[0]["algorithm"]
-        ends = [score(facts, name) for facts in own]
-        gains = [end - score(facts, CLONED) for end, facts in zip(ends, own, strict=True)]
-        lines.insert(len(lines) - 1, _line(name, str(spread(ends)), str(spread(gains)), own))
-    return "\n".join(
-        [
-            f"**{env}**, {score_name} on the test split, {most} seeds; all start from `{CLONED}`",
-            "",
-            f"| agent | {score_name} [95 %] | gain over its start [95 %] | actions | minutes |",
-            "|---|---|---|---|---|",
-            *lines,
-        ]
-    )
+def section(runs: Sequence[Record]) -> str:
+    """Markdown: the table of one environment."""
+    name = runs[0].score_name
+    lines = [
+        f"| agent | {name} on the test split [95 %] | gain over its start [95 %] | actions "
+        "| minutes | seeds |",
+        "|---|---|---|---|---|---|",
+    ]
+    ladder = {label: _line_of_ladder(label, runs) for label in LADDER}
+    lines += [line for label, line in ladder.items() if line and label != "expert"]
+    for agent in dict.fromkeys(run.agent for run in runs if run.agent != CLONE):
+        own = [run for run in runs if run.agent == agent]
+        gains = [run.score() - run.score(CLONED) for run in own]
+        scores = spread([run.score() for run in own], 0, 1)
+        lines.append(_line(own[0].label, scores, str(spread(gains)), own))
+    return "\n".join([*lines, ladder["expert"]])
 
 
-def _line(label: str, scores: str, gains: str, runs: Sequence[dict[str, Any]]) -> str:
+def _line_of_ladder(label: str, runs: Sequence[Record]) -> str:
+    # The same seed has the same start, whichever algorithm goes on from it.
+    by_seed = {run.seed: run.score(label) for run in runs if label in run.scores}
+    if not by_seed:
+        return ""
+    clones = [run for run in runs if (run.agent, label) == (CLONE, CLONED)]
+    return _line(label, spread(list(by_seed.values()), 0, 1), "", clones)
+
+
+def _line(label: str, scores: Spread, gains: str, runs: Sequence[Record]) -> str:
     """A line of the table, with the actions and minutes of the runs, on average."""
     steps = minutes = ""
     if runs:
-        steps = f"{mean(facts['timesteps'] for facts in runs):,.0f}"
-        minutes = f"{mean(facts['training_seconds'] for facts in runs) / 60:.1f}"
-    return f"| {label} | {scores} | {gains} | {steps} | {minutes} |"
+        steps = f"{mean(run.timesteps for run in runs):,.0f}"
+        minutes = f"{mean(run.training_seconds for run in runs) / 60:.1f}"
+    return f"| {label} | {scores} | {gains} | {steps} | {minutes} | {scores.seeds} |"

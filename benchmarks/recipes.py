@@ -15,13 +15,17 @@ class Recipe:
 
     Attributes:
         clone: Options of `bc`, whose best checkpoint all algorithms start from.
-        shared: Options of all algorithms.
+        shared: Options of all of our algorithms.
         algorithms: Algorithm -> the options that it adds.
+        shared_sb3: Options of all of stable-baselines3's.
+        data: Options of all, clones too: the data file, the environment's own.
     """
 
     clone: str
     shared: str
     algorithms: dict[str, str] = field(default_factory=dict)
+    shared_sb3: str = "--validate-every 40000"
+    data: str = ""
 
 
 RECIPES: dict[str, Recipe] = {
@@ -56,8 +60,8 @@ RECIPES: dict[str, Recipe] = {
         shared="--validate-every 20",
         algorithms={
             "epsilon-greedy": "--total-timesteps 250000 --minibatch-tokens 1024",
-            "dqn": "--total-timesteps 200000 --minibatch-tokens 1024 --learning-rate 2e-4 "
-            "--replay-ratio 2 --n-step 12",
+            "dqn": "--total-timesteps 300000 --minibatch-tokens 1024 --learning-rate 2e-4 "
+            "--replay-ratio 1 --replay-steps 20000 --n-step 12",
             "reinforce": "--total-timesteps 250000 --minibatch-tokens 1024 --learning-rate 2e-4 "
             "--warmup 0.03",
             "a2c": "--total-timesteps 250000 --minibatch-tokens 1024 --learning-rate 2e-4 "

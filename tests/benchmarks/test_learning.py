@@ -3,59 +3,89 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 import pytest
 
-from benchmarks import learning
+from benchmarks import cells, learning, suites
 from benchmarks.learning import Settings
 from benchmarks.learning_table import spread
 from benchmarks.recipes import RECIPES, Recipe
+from benchmarks.records import read_records, write_records
+from benchmarks.suites import SUITES, Suite
 
 SMALL = "--validation-episodes 4 --test-episodes 8"
+RECIPE = Recipe(
+    clone=f"--episodes 16 --epochs 1 {SMALL}",
+    shared=f"--total-timesteps 64 --steps 64 --num-envs 4 {SMALL}",
+    algorithms={"reinforce": "", "sb3-ppo": "", "a2c": "--no-such-option 1"},
+    shared_sb3=f"--total-timesteps 64 --n-steps 16 --num-envs 4 --batch-size 32 {SMALL}",
+)
 
 
 def test_learning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    recipe = Recipe(
-        clone=f"--episodes 16 --epochs 1 {SMALL}",
-        shared=f"--total-timesteps 64 --steps 64 --num-envs 4 {SMALL}",
-        algorithms={"reinforce": "", "a2c": "--no-such-option 1"},
-    )
-    monkeypatch.setattr(learning, "RECIPES", {"TextNER-v0": recipe})
+    monkeypatch.setattr(suites, "RECIPES", {"TextNER-v0": RECIPE})
     assert learning.run(Settings(out=tmp_path, seeds=1)) == 1
-    printed = capfd.readouterr().out
-    rows = [line.split("|")[1].strip() for line in printed.splitlines() if line.startswith("| ")]
-    assert rows == ["agent", "random", "majority", "heuristic", "cloned", "REINFORCE", "expert"]
-    assert "FAILED: python -m agents.train a2c" in printed
-    assert "no-such-option" in (tmp_path / "TextNER-v0" / "a2c" / "0" / "train.log").read_text()
+    printed = capfd.readouterr()
+    rows = [line.split("|")[1].strip() for line in printed.out.splitlines() if "|" in line]
+    sb3 = "stable-baselines3 MaskablePPO"
+    ladder = ["random", "majority", "heuristic", "cloned"]
+    assert rows == ["agent", "---", *ladder, "REINFORCE", sb3, "expert"]
+    assert "FAILED: python -m agents.train a2c" in printed.out
+    folder = tmp_path / "core" / "TextNER-v0"
+    assert "no-such-option" in (folder / "a2c" / "0" / "train.log").read_text()
+    assert f"{folder / 'reinforce' / '0'}: finished" in printed.err
+
+    path = tmp_path / "core" / "records.jsonl"
+    records = read_records([path])
+    assert [record.agent for record in records] == ["bc", "reinforce", "sb3-ppo"]
+    assert records[0].score() == records[1].score("cloned") == records[2].score("cloned")
+    assert [point.timesteps for point in records[1].curve] == [0, records[1].timesteps]
+    assert len(records[1].commands) == 2
+    assert records[1].commit() != ""
+    again = tmp_path / "again.jsonl"
+    write_records(again, records)
+    assert again.read_bytes() == path.read_bytes()
 
     with monkeypatch.context() as patch:
-        patch.setattr(learning.subprocess, "run", None)
+        patch.setattr(cells.subprocess, "run", None)
         only = Settings(out=tmp_path, seeds=1, only=("TextNER-v0/reinforce",))
         assert learning.run(only) == 0  # from the files that are there
 
-    failing = dataclasses.replace(recipe, clone="--no-such-option 1")
-    monkeypatch.setattr(learning, "RECIPES", {"TextNER-v0": failing})
+    failing = dataclasses.replace(RECIPE, clone="--no-such-option 1")
+    monkeypatch.setattr(suites, "RECIPES", {"TextNER-v0": failing})
     assert learning.run(only) == 1
-    log = tmp_path / "TextNER-v0" / "reinforce" / "0" / "train.log"
+    log = folder / "reinforce" / "0" / "train.log"
     assert log.read_text().startswith("its start failed")
 
 
 def test_unknown_cell() -> None:
     with pytest.raises(ValueError, match="no cell 'TextNER-v0/nothing'"):
-        list(learning.cells(Settings(only=("TextNER-v0/nothing",))))
+        list(suites.cells(SUITES["core"], Path(), ("TextNER-v0/nothing",)))
 
 
 @pytest.mark.parametrize("env", RECIPES)
-def test_clones_come_first(env: str) -> None:
-    cells = list(learning.cells(Settings(seeds=2, only=(env,))))
-    assert [(cell.algorithm, cell.seed) for cell in cells[:2]] == [("bc", 0), ("bc", 1)]
-    assert {cell.algorithm for cell in cells[2:]} == set(RECIPES[env].algorithms)
+def test_a_clone_comes_before_what_starts_from_it(env: str, tmp_path: Path) -> None:
+    wanted = list(suites.cells(Suite(seeds=2), tmp_path, (env,)))
+    assert {cell.agent for cell in wanted} == {"bc", *RECIPES[env].algorithms}
+    todo = cells.unfinished(wanted[1:])
+    assert [cell.agent for cell in todo].count("bc") == 2
+    for cell in todo:
+        assert cell.start is None or todo.index(cell.start) < todo.index(cell)
+
+
+def test_a_line_that_is_no_record(tmp_path: Path) -> None:
+    path = tmp_path / "records.jsonl"
+    path.write_text(json.dumps({"env": "TextNER-v0", "curve": []}) + "\n")
+    with pytest.raises(ValueError, match="line 1 is no record: .*agent"):
+        read_records([path])
 
 
 def test_spread_of_students_t() -> None:
     """Mean 2 and standard deviation 1: half a width of 4.303 / sqrt(3)."""
     assert spread([1.0, 2.0, 3.0]) == pytest.approx((2.0, -0.484, 4.484, 3), abs=1e-3)
+    assert spread([1.0, 2.0, 3.0], 0, 4) == pytest.approx((2.0, 0, 4, 3))
     assert str(spread([0.25])) == "0.250"

@@ -1,0 +1,140 @@
+"""One training of a benchmark: a process and a folder of its own, whose results are kept."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+RESULTS, LOG, COMMANDS = "results.json", "train.log", "commands.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One training.
+
+    Attributes:
+        folder: of the run.
+        env: the environment's id.
+        agent: the algorithm's short name.
+        seed: of the run.
+        command: the arguments of `python`, without the folder and the start.
+        start: the cell whose best checkpoint it starts from.
+        variant: what is unusual about it, for studies of one setting.
+    """
+
+    folder: Path
+    env: str
+    agent: str
+    seed: int
+    command: tuple[str, ...]
+    start: Cell | None = None
+    variant: str = ""
+
+    @property
+    def arguments(self) -> list[str]:
+        """Of `python`."""
+        start = [] if self.start is None else ["--start", str(self.start.folder / "best")]
+        return [*self.command, *start, "--out", str(self.folder)]
+
+    @property
+    def commands(self) -> list[list[str]]:
+        """Its own arguments, after those of the cells that it builds on."""
+        before = [] if self.start is None else self.start.commands
+        return [*before, self.arguments]
+
+    @property
+    def finished(self) -> bool:
+        """Whether its results are there, of these commands."""
+        path = self.folder / COMMANDS
+        return (
+            (self.folder / RESULTS).exists()
+            and path.exists()
+            and json.loads(path.read_text("utf-8")) == self.commands
+        )
+
+    @property
+    def log(self) -> Path:
+        """What the run printed."""
+        return self.folder / LOG
+
+    def run(self) -> bool:
+        """Train; whether it went well. Without its start it does not."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / RESULTS).unlink(missing_ok=True)
+        (self.folder / COMMANDS).write_text(json.dumps(self.commands) + "\n", "utf-8")
+        with open(self.log, "w", encoding="utf-8") as log:
+            if self.start is not None and not self.start.finished:
+                log.write(f"its start failed: see {self.start.log}\n")
+                return False
+            ended = subprocess.run(  # noqa: S603  our own modules and options
+                [sys.executable, *self.arguments],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, "OMP_NUM_THREADS": "1"},
+                check=False,
+            )
+        return ended.returncode == 0
+
+    def results(self) -> dict[str, Any]:
+        """What the run wrote."""
+        found: dict[str, Any] = json.loads((self.folder / RESULTS).read_text("utf-8"))
+        return found
+
+
+def unfinished(cells: Iterable[Cell]) -> list[Cell]:
+    """The cells that are to be run, those that others start from before them."""
+    found: dict[Path, Cell] = {}
+
+    def add(cell: Cell) -> None:
+        if cell.start is not None:
+            add(cell.start)
+        if not cell.finished:
+            found.setdefault(cell.folder, cell)
+
+    for cell in cells:
+        add(cell)
+    return list(found.values())
+
+
+def run_all(todo: Sequence[Cell], jobs: int) -> list[Cell]:
+    """Run cells, some at a time, each after its start; those that failed."""
+    failed: list[Cell] = []
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with (
+        Progress(*columns, console=console, disable=not console.is_terminal) as bar,
+        ThreadPoolExecutor(jobs) as pool,
+    ):
+        task = bar.add_task("trainings", total=len(todo))
+        waiting = list(todo)
+        running: dict[Any, Cell] = {}
+        while waiting or running:
+            busy = {cell.folder for cell in [*waiting, *running.values()]}
+            for cell in list(waiting):
+                if len(running) < jobs and (cell.start is None or cell.start.folder not in busy):
+                    waiting.remove(cell)
+                    running[pool.submit(cell.run)] = cell
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                cell = running.pop(future)
+                state = "finished" if future.result() else f"FAILED, see {cell.log}"
+                console.print(f"{cell.folder}: {state}", highlight=False, soft_wrap=True)
+                if not future.result():
+                    failed.append(cell)
+                bar.advance(task)
+    return failed
