@@ -80,7 +80,7 @@ def test_a_clone_comes_before_what_starts_from_it(env: str, tmp_path: Path) -> N
 def test_a_line_that_is_no_record(tmp_path: Path) -> None:
     path = tmp_path / "records.jsonl"
     path.write_text(json.dumps({"env": "TextNER-v0", "curve": []}) + "\n")
-    with pytest.raises(ValueError, match="line 1 is no record: .*agent"):
+    with pytest.raises(ValueError, match=r"line 1 is no record: .*agent"):
         read_records([path])
 
 

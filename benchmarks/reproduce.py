@@ -1,0 +1,173 @@
+"""Run a training again, from what its folder tells, and say whether the curves are the same.
+
+python -m benchmarks.reproduce runs/ner
+
+On the machine and with the versions of the first time they are the same to the last bit; others
+round otherwise, and what differs is shown.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from agents.ladder import CURVE
+from agents.provenance import PROVENANCE, git_state, machine, versions
+from agents.run_log import METRICS
+
+MODULES = ("agents.train", "benchmarks.train_sb3")
+"""What may have made a run: a folder from a stranger can name nothing else."""
+OWN = ("--out", "--resume", "--wandb")
+"""Options that are not repeated."""
+TIMES = ("time/", "seconds")
+"""How the names begin of numbers that no two runs share."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Run a training again, and compare."""
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """Its folder."""
+    out: Path | None = None
+    """A folder for the new run; by default a temporary one."""
+
+
+class NotReproducible(Exception):
+    """A folder does not tell how its run was made."""
+
+
+def reproduce(run: Path, out: Path) -> list[str]:
+    """Run a training again.
+
+    Args:
+        run: its folder.
+        out: the new run's.
+
+    Returns:
+        What differs between the two; nothing where they are the same.
+
+    Raises:
+        NotReproducible: the folder holds no finished run of a training command, or that does not
+            run any more.
+    """
+    origin = origin_of(run)
+    command = [*command_of(origin, run), "--out", str(out)]
+    threads = str(origin["machine"]["threads"])
+    print(f"running python {' '.join(command)}", flush=True)
+    done = subprocess.run(  # noqa: S603  one of MODULES
+        [sys.executable, *command], env={**os.environ, "OMP_NUM_THREADS": threads}, check=False
+    )
+    if done.returncode:
+        raise NotReproducible(f"the command of {run} failed, with exit status {done.returncode}")
+    differences = [
+        difference
+        for name in (METRICS, CURVE)
+        if (run / name).exists()
+        for difference in differing_lines(name, lines_of(run / name), lines_of(out / name))
+    ]
+    scores, again = (json.loads((each / "results.json").read_text("utf-8")) for each in (run, out))
+    if scores["scores"] != again["scores"]:
+        differences.append("the scores on the test split differ")
+    return differences
+
+
+def origin_of(run: Path) -> dict[str, Any]:
+    """Where a run came from."""
+    try:
+        with open(run / PROVENANCE, encoding="utf-8") as lines:
+            origin: dict[str, Any] = json.loads(next(lines))
+        if not (run / "results.json").exists():
+            raise NotReproducible(f"the run in {run} is not finished: go on with it by --resume")
+    except FileNotFoundError:
+        raise NotReproducible(f"{run} holds no run: it has no {PROVENANCE}") from None
+    return origin
+
+
+def command_of(origin: dict[str, Any], run: Path) -> list[str]:
+    """The arguments of `python` that made a run, but for those that the new one has otherwise."""
+    command: list[str] = origin["command"]
+    if command[1:2] != ["-m"] or command[2] not in MODULES:
+        raise NotReproducible(
+            f"{run} was made by {' '.join(command[:3])}; expected one of python -m "
+            f"{', python -m '.join(MODULES)}"
+        )
+    kept: list[str] = []
+    rest = iter(command[1:])
+    for word in rest:
+        name, equals, _ = word.partition("=")
+        if name not in OWN:
+            kept.append(word)
+        elif name != "--resume" and not equals:
+            next(rest)
+    return kept
+
+
+def lines_of(path: Path) -> list[dict[str, Any]]:
+    """The lines of a file of numbers, without the times."""
+    return [
+        {name: value for name, value in json.loads(line).items() if not name.startswith(TIMES)}
+        for line in path.read_text(encoding="utf-8").splitlines()
+    ]
+
+
+def differing_lines(
+    name: str, lines: list[dict[str, Any]], again: list[dict[str, Any]]
+) -> list[str]:
+    """Where two files of numbers differ first, and in how many lines."""
+    if len(lines) != len(again):
+        return [f"{name} had {len(lines)} lines and has {len(again)}"]
+    pairs = [(line, new) for line, new in zip(lines, again, strict=True) if line != new]
+    if not pairs:
+        return []
+    line, new = pairs[0]
+    step = line.get("step", line.get("timesteps"))
+    at = next(key for key in line.keys() | new.keys() if line.get(key) != new.get(key))
+    return [
+        f"{name} differs in {len(pairs)} of {len(lines)} lines, first at step {step}: {at} was "
+        f"{line.get(at)} and is {new.get(at)}"
+    ]
+
+
+def changes_since(origin: dict[str, Any]) -> list[str]:
+    """What may explain a difference: commit, versions and machine that are others now."""
+    now = {"git": git_state(Path(__file__)), "versions": versions(), "machine": machine()}
+    found = []
+    for group, facts in now.items():
+        before = origin.get(group) or {}
+        for name in sorted({*before, *(facts or {})} - {"threads"}):
+            was, is_now = before.get(name), (facts or {}).get(name)
+            if was != is_now:
+                found.append(f"{group}: {name} was {was} and is {is_now}")
+    return found
+
+
+def main() -> None:
+    """Read the command line, run, and compare; the exit status is 1 where the runs differ."""
+    settings = tyro.cli(Settings, prog="python -m benchmarks.reproduce", description=__doc__)
+    with tempfile.TemporaryDirectory() as temporary:
+        out = settings.out or Path(temporary)
+        try:
+            differences = reproduce(settings.run, out)
+        except NotReproducible as error:
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(2)
+    if not differences:
+        print(f"the same: every number of {settings.run} but the times")
+        return
+    print("\n".join(["NOT the same:", *differences]))
+    changes = changes_since(origin_of(settings.run))
+    print("\n".join(["What is different now:", *(changes or ["nothing that is recorded"])]))
+    sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""A run is made again from its folder, and compared."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from agents.provenance import PROVENANCE
+from benchmarks.reproduce import (
+    NotReproducible,
+    changes_since,
+    command_of,
+    differing_lines,
+    lines_of,
+    origin_of,
+    reproduce,
+)
+
+COMMAND = (
+    "-m agents.train reinforce --env TextNER-v0 --clone-episodes 8 --clone-epochs 1 --seed 3 "
+    "--total-timesteps 128 --steps 64 --num-envs 4 --validation-episodes 4 --test-episodes 8"
+)
+
+
+def test_a_run_is_the_same_again(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    command = [sys.executable, *COMMAND.split(), "--out", str(run)]
+    subprocess.run(command, check=True, capture_output=True)
+    assert reproduce(run, tmp_path / "again") == []
+
+    lines = (run / "metrics.jsonl").read_text().splitlines()
+    damaged = json.loads(lines[-1]) | {"rollout/reward": 9.0}
+    changed = [*lines_of(run / "metrics.jsonl")[:-1], damaged]
+    again = lines_of(tmp_path / "again" / "metrics.jsonl")
+    damaged.pop("time/steps_per_s", None)
+    (told,) = differing_lines("metrics.jsonl", changed, again)
+    assert told.startswith(f"metrics.jsonl differs in 1 of {len(lines)} lines, first at step")
+
+
+def test_options_of_its_own_are_left_out() -> None:
+    words = [
+        "python",
+        "-m",
+        "agents.train",
+        "ppo",
+        "--out=a",
+        "--seed",
+        "1",
+        "--resume",
+        "--wandb",
+        "project",
+        "--out",
+        "b",
+    ]
+    assert command_of({"command": words}, Path("run")) == [*words[1:4], "--seed", "1"]
+
+
+def test_a_folder_names_no_other_program() -> None:
+    with pytest.raises(NotReproducible, match="expected one of python -m agents"):
+        command_of({"command": ["python", "-c", "print()"]}, Path("run"))
+
+
+def test_a_folder_without_a_run(tmp_path: Path) -> None:
+    with pytest.raises(NotReproducible, match="holds no run"):
+        origin_of(tmp_path)
+    (tmp_path / PROVENANCE).write_text("{}\n")
+    with pytest.raises(NotReproducible, match="is not finished"):
+        origin_of(tmp_path)
+
+
+def test_what_changed_since_is_told() -> None:
+    changes = changes_since({"versions": {"torch": "1.0"}, "machine": None, "git": None})
+    assert any(change.startswith("versions: torch was 1.0 and is ") for change in changes)
+
+
+def test_a_missing_line() -> None:
+    assert differing_lines("x", [{}], []) == ["x had 1 lines and has 0"]
