@@ -93,7 +93,7 @@ def record_of(cell: Cell) -> Record:
         variant=cell.variant,
         seed=cell.seed,
         score_name=facts["score_name"],
-        scores=facts["scores"],
+        scores=rounded(facts["scores"]),
         episodes=facts["episodes"][CLONED if cell.agent == CLONE else label],
         curve=[CurvePoint(p["timesteps"], p["seconds"], p["value"]) for p in facts["curve"]],
         timesteps=facts["timesteps"],
@@ -102,6 +102,17 @@ def record_of(cell: Cell) -> Record:
         commands=commands,
         provenance=origin,
     )
+
+
+def rounded(scores: dict[str, Any]) -> dict[str, Any]:
+    """Scores with 5 decimals, which is more than they are sure to."""
+    return {
+        label: {
+            metric: {bound: round(number, 5) for bound, number in score.items()}
+            for metric, score in of.items()
+        }
+        for label, of in scores.items()
+    }
 
 
 def write_records(path: Path, records: Iterable[Record]) -> None:

@@ -1,0 +1,63 @@
+"""The aggregate statistics are those that were published."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import bootstrap as scipy_bootstrap
+
+from benchmarks.aggregates import (
+    bootstrap,
+    estimate,
+    interquartile_mean,
+    optimality_gap,
+    resampled,
+    share_above,
+)
+
+RNG = np.random.default_rng(0)
+SCORES = [RNG.random(8), RNG.random(8) + 1, RNG.random(8) + 2]
+
+
+def test_the_interquartile_mean_is_that_of_the_middle_half() -> None:
+    """24 scores: the 6 lowest and the 6 highest are left out."""
+    middle = np.sort(np.concatenate(SCORES))[6:-6]
+    assert interquartile_mean(SCORES) == pytest.approx(middle.mean())
+
+
+def test_seeds_are_drawn_in_each_environment_by_itself() -> None:
+    for drawn, scores in zip(resampled(SCORES, RNG), SCORES, strict=True):
+        assert len(drawn) == len(scores)
+        assert set(drawn) <= set(scores)
+    same = [[0.25] * 5, [0.75] * 5]
+    assert estimate(interquartile_mean, same, 50) == (0.5, 0.5, 0.5)
+
+
+def test_one_environment_is_the_percentile_bootstrap() -> None:
+    scores = RNG.normal(size=30)
+    mean = lambda each: float(np.mean(np.concatenate(each)))  # noqa: E731
+    low, high = bootstrap(mean, [scores], 20_000)
+    reference = scipy_bootstrap(
+        (scores,), np.mean, n_resamples=20_000, method="percentile", rng=RNG
+    ).confidence_interval
+    assert (low, high) == pytest.approx(tuple(reference), abs=0.02)
+
+
+def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
+    """Two environments of means 0 and 1, 20 seeds each: of 300 intervals some 95 % hold 0.5."""
+    mean = lambda each: float(np.mean(np.concatenate(each)))  # noqa: E731
+    rng = np.random.default_rng(1)
+    held = 0
+    for _ in range(300):
+        low, high = bootstrap(mean, [rng.normal(size=20), rng.normal(1, size=20)], 300)
+        held += low <= 0.5 <= high
+    assert 0.90 <= held / 300 <= 0.98
+
+
+def test_performance_profile() -> None:
+    found = share_above([[0.1, 0.5], [0.5, 0.9]], [0.0, 0.1, 0.5, 0.9])
+    assert found.tolist() == [1.0, 0.75, 0.25, 0.0]
+
+
+def test_optimality_gap_counts_no_score_above_1() -> None:
+    assert optimality_gap([[2.0], [0.5]]) == 0.25
