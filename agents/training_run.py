@@ -58,8 +58,8 @@ def train(algorithm: type[LanguageAgent], settings: Settings) -> None:
     del start
     goes_on = True
     if ladder is not None:
-        ladder.start(agent, resumed)
         ladder.baselines(agent.contract)
+        ladder.start(agent, resumed)
         goes_on = not ladder.stopping.exhausted
 
     began = time.perf_counter()

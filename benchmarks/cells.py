@@ -83,6 +83,8 @@ class Cell:
                 env={**os.environ, "OMP_NUM_THREADS": "1"},
                 check=False,
             )
+        if ended.returncode:
+            (self.folder / RESULTS).unlink(missing_ok=True)  # it is not finished
         return ended.returncode == 0
 
     def results(self) -> dict[str, Any]:

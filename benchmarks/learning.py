@@ -41,7 +41,8 @@ class Settings:
     jobs: int = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
     """Trainings at a time, each on one core."""
     options: str = ""
-    """More options for every algorithm, such as "--total-timesteps 2000" for a trial."""
+    """More options for every algorithm but the clones, such as "--total-timesteps
+    2000" for a trial."""
     show: bool = False
     """Run nothing: show the table of what is finished."""
 
@@ -51,9 +52,12 @@ def run(settings: Settings) -> int:
     folder = settings.out / settings.suite
     suite = SUITES[settings.suite]
     wanted = list(cells(suite, folder, settings.only, settings.seeds, settings.options))
+    seeds = max(suite.seeds, settings.seeds or 0)
+    every = list(cells(suite, folder, (), seeds, settings.options))
     failed = [] if settings.show else run_all(unfinished(wanted), settings.jobs)
     records = [record_of(cell) for cell in wanted if cell.finished and cell not in failed]
-    write_records(folder / RECORDS, records)
+    if not settings.show:
+        write_records(folder / RECORDS, [record_of(cell) for cell in every if cell.finished])
     print(table_of(records))
     for cell in failed:
         print(f"FAILED: {shlex.join(['python', *cell.arguments])}; see {cell.log}")

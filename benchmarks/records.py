@@ -54,7 +54,8 @@ class Record(NamedTuple):
     commands: list[str]
     """Those of the cells that it builds on, and its own."""
     provenance: dict[str, Any]
-    """See `agents.provenance`; of the first sitting."""
+    """See `agents.provenance`; of the first sitting. Under `reconstructed` stands what the run
+    itself did not record."""
 
     @property
     def own_label(self) -> str:
@@ -76,7 +77,7 @@ class Record(NamedTuple):
         git = self.provenance.get("git")
         if not git:
             return "unknown"
-        return str(git["commit"]) + ("-dirty" if git["diff_sha256"] else "")
+        return str(git["commit"]) + ("-dirty" if git["changed"] else "")
 
 
 def record_of(cell: Cell) -> Record:

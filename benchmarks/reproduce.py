@@ -60,6 +60,8 @@ def reproduce(run: Path, out: Path) -> list[str]:
             run any more.
     """
     origin = origin_of(run)
+    if out.resolve() == run.resolve():
+        raise NotReproducible(f"--out {out} is the run itself: choose another folder")
     command = [*command_of(origin, run), "--out", str(out)]
     threads = str(origin["machine"]["threads"])
     print(f"running python {' '.join(command)}", flush=True)

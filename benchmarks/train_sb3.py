@@ -30,7 +30,8 @@ from agents import sb3 as ours
 from agents.agent import LanguageAgent
 from agents.errors import AgentError
 from agents.ladder import CLONED, Ladder
-from agents.run_settings import Settings, begin
+from agents.models.model_config import ModelConfig
+from agents.run_settings import SeedOptions, Settings, begin
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +124,10 @@ def train(settings: SB3Settings) -> None:
     """
     if settings.resume:
         raise AgentError("stable-baselines3 cannot go on with a run exactly as it would have gone")
+    if settings.wandb is not None or settings.seed_options != SeedOptions():
+        raise AgentError("--wandb and seeds of single sources are options of our agents alone")
+    if settings.model_config != ModelConfig():
+        raise AgentError("--start brings its own model: leave out --model and the model's options")
     ladder = Ladder(settings)
     start = load_agent(settings.start, device=settings.device)
     ladder.score_both(CLONED, start)
@@ -146,8 +151,8 @@ def train(settings: SB3Settings) -> None:
     for network in networks.values():
         network.model.load_state_dict(weights)
     agent.model = next(iter(networks.values())).model
-    ladder.start(agent, resumed=False)
     ladder.baselines(agent.contract)
+    ladder.start(agent, resumed=False)
     began = time.perf_counter()
     model.learn(settings.total_timesteps, callback=Curve(ladder, agent, settings.validate_every))
     agent.num_timesteps = model.num_timesteps
@@ -218,7 +223,7 @@ class Curve(BaseCallback):
             self.agent.num_timesteps = self.num_timesteps
             self.agent.iteration += 1
             self.ladder.add_point(self.agent)
-        return True
+        return not self.ladder.stopping.exhausted
 
 
 def main() -> None:

@@ -49,8 +49,12 @@ def test_every_training_ends_above_its_start() -> None:
 
 
 def test_every_number_tells_where_it_comes_from() -> None:
+    """What a run did not record by itself is said to be reconstructed, in the README too."""
     for record in RECORDS:
-        assert len(record.commit()) == 40, "trained with a clean commit"
         assert record.commands[-1].startswith("python -m ")
-        assert record.provenance["versions"]["textenvs"]
-        assert record.provenance["machine"]["cores"]
+        if "reconstructed" not in record.provenance:
+            assert len(record.commit()) == 40, "trained with a clean commit"
+            assert record.provenance["versions"]["textenvs"]
+            assert record.provenance["machine"]["cores"]
+    reconstructed = any("reconstructed" in record.provenance for record in RECORDS)
+    assert ("reconstructed" in README.read_text(encoding="utf-8")) is reconstructed
