@@ -135,9 +135,9 @@ def test_episodes_without_a_metric_do_not_count_for_it(tmp_path: Path) -> None:
     scores = bootstrap(metrics, mean_of_each, 0)
     assert scores["some"] == (2, 1, 3)
     assert np.isnan(scores["none"]).all()
-    save_results(tmp_path / "results.json", {}, {}, [Point(5, scores["none"])], {})
+    save_results(tmp_path / "results.json", {}, {}, [Point(5, scores["none"], 1.25)], {})
     curve = json.loads((tmp_path / "results.json").read_text())["curve"]
-    assert curve == [{"timesteps": 5, "value": None, "low": None, "high": None}]
+    assert curve == [{"timesteps": 5, "seconds": 1.2, "value": None, "low": None, "high": None}]
 
 
 def test_an_expert_without_an_environment_says_what_to_do() -> None:
