@@ -149,7 +149,7 @@ class Ladder:
             resumed: which of them.
         """
         path = self.settings.out / CURVE
-        self._began = time.perf_counter()  # of the training, had it been without the scoring
+        self._began = time.perf_counter()
         if not resumed:
             path.unlink(missing_ok=True)
             self.add_point(agent)

@@ -1,8 +1,7 @@
 """Statistics over several environments and seeds.
 
 Agarwal et al. 2021, "Deep Reinforcement Learning at the Edge of the Statistical Precipice": the
-interquartile mean, intervals from a stratified bootstrap, performance profiles. Scores are
-normalised: 0 is a random policy's, 1 the expert's.
+interquartile mean, the optimality gap, intervals from a stratified bootstrap.
 
 Shapes: T environments, S seeds, R resamples.
 """
@@ -16,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import trim_mean
 
-Floats: TypeAlias = npt.NDArray[np.float64]
 Scores: TypeAlias = "Sequence[Sequence[float]]"
 """An entry an environment, with a score a seed; environments may have different numbers of seeds.
 """
@@ -54,14 +52,7 @@ def optimality_gap(scores: Scores) -> float:
     return round(float(np.mean(1 - np.minimum(flat, 1))), 12)
 
 
-def share_above(scores: Scores, thresholds: Sequence[float]) -> Floats:
-    """The performance profile: the share of all runs that score above each threshold."""
-    flat = np.concatenate([np.asarray(each, np.float64) for each in scores])
-    found: Floats = (flat[:, None] > np.asarray(thresholds)).mean(axis=0)
-    return found
-
-
-def resampled(scores: Scores, rng: np.random.Generator) -> list[Floats]:
+def resampled(scores: Scores, rng: np.random.Generator) -> list[npt.NDArray[np.float64]]:
     """Seeds drawn with replacement, in each environment by itself."""
     return [rng.choice(np.asarray(each, np.float64), len(each)) for each in scores]
 

@@ -29,7 +29,6 @@ class Cell:
         seed: of the run.
         command: the arguments of `python`, without the folder and the start.
         start: the cell whose best checkpoint it starts from.
-        variant: what is unusual about it, for studies of one setting.
     """
 
     folder: Path
@@ -38,7 +37,6 @@ class Cell:
     seed: int
     command: tuple[str, ...]
     start: Cell | None = None
-    variant: str = ""
 
     @property
     def arguments(self) -> list[str]:
@@ -94,13 +92,17 @@ class Cell:
 
 
 def unfinished(cells: Iterable[Cell]) -> list[Cell]:
-    """The cells that are to be run, those that others start from before them."""
+    """The cells that are to be run, those that others start from before them.
+
+    Where a start is run again, so is what starts from it.
+    """
     found: dict[Path, Cell] = {}
 
     def add(cell: Cell) -> None:
         if cell.start is not None:
             add(cell.start)
-        if not cell.finished:
+        again = cell.start is not None and cell.start.folder in found
+        if again or not cell.finished:
             found.setdefault(cell.folder, cell)
 
     for cell in cells:

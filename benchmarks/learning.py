@@ -1,7 +1,7 @@
 """How well the agents learn: algorithms in environments, over seeds, on the test split.
 
 Each training is a process with a folder of its own. All algorithms of a seed start from one clone
-of the expert and act equally often. A training that is finished is not run again; one that fails
+of the expert. A training that is finished is not run again; one that fails
 leaves its log, is shown as failed, and makes the exit status 1.
 
 python -m benchmarks.learning --suite core --only TextNER-v0/ppo --seeds 3
@@ -18,7 +18,7 @@ from pathlib import Path
 import tyro
 
 from benchmarks.cells import run_all, unfinished
-from benchmarks.learning_table import table_of
+from benchmarks.learning_table import aggregate, table_of
 from benchmarks.records import record_of, write_records
 from benchmarks.suites import SUITES, SuiteName, cells
 
@@ -58,7 +58,7 @@ def run(settings: Settings) -> int:
     records = [record_of(cell) for cell in wanted if cell.finished and cell not in failed]
     if not settings.show:
         write_records(folder / RECORDS, [record_of(cell) for cell in every if cell.finished])
-    print(table_of(records))
+    print("\n\n".join(filter(None, (table_of(records), aggregate(records)))))
     for cell in failed:
         print(f"FAILED: {shlex.join(['python', *cell.arguments])}; see {cell.log}")
     return 1 if failed else 0

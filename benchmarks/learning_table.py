@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from scipy.stats import t as student
 
+from benchmarks.aggregates import estimate, interquartile_mean, optimality_gap
 from benchmarks.records import CLONED, Record
 from benchmarks.suites import CLONE
 
@@ -74,6 +75,40 @@ def section(runs: Sequence[Record]) -> str:
         scores = spread([run.score() for run in own], 0, 1)
         lines.append(_line(own[0].label, scores, str(spread(gains)), own))
     return "\n".join([*lines, ladder["expert"]])
+
+
+def aggregate(records: Sequence[Record]) -> str:
+    """Markdown: each agent over the environments in which all were trained; "" for fewer than two.
+
+    Scores are normalised: 0 is the random policy's of the same run, 1 the expert's.
+    """
+    runs = [record for record in records if record.agent != CLONE]
+    agents = dict.fromkeys(run.agent for run in runs)
+    done = {(run.env, run.agent) for run in runs}
+    envs = [
+        env
+        for env in dict.fromkeys(run.env for run in runs)
+        if all((env, agent) in done for agent in agents)
+    ]
+    if len(envs) < 2:
+        return ""
+    lines = [
+        f"**{', '.join(envs)}**, scores normalised: random 0, expert 1\n",
+        "| agent | interquartile mean [95 %] | optimality gap [95 %] |",
+        "|---|---|---|",
+    ]
+    for agent in agents:
+        own = [run for run in runs if run.agent == agent]
+        scores = [[normalised(run) for run in own if run.env == env] for env in envs]
+        mean_, gap = estimate(interquartile_mean, scores), estimate(optimality_gap, scores)
+        lines.append(f"| {own[0].label} | {mean_} | {gap} |")
+    return "\n".join(lines)
+
+
+def normalised(run: Record) -> float:
+    """Its score on a scale from the random policy's to the expert's."""
+    lowest, highest = run.score("random"), run.score("expert")
+    return (run.score() - lowest) / (highest - lowest)
 
 
 def _line_of_ladder(label: str, runs: Sequence[Record]) -> str:

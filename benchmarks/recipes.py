@@ -38,6 +38,7 @@ RECIPES: dict[str, Recipe] = {
             "reinforce": "--total-timesteps 300000",
             "a2c": "--total-timesteps 300000",
             "ppo": "--total-timesteps 500000",
+            "sb3-ppo": "--total-timesteps 500000",
         },
     ),
     "TextQASpan-v0": Recipe(
@@ -53,6 +54,7 @@ RECIPES: dict[str, Recipe] = {
             "--warmup 0.03",
             "ppo": "--total-timesteps 250000 --minibatch-tokens 2048 --learning-rate 2e-4 "
             "--warmup 0.03",
+            "sb3-ppo": "--total-timesteps 250000",
         },
     ),
     "TextQA-v0": Recipe(
@@ -68,6 +70,7 @@ RECIPES: dict[str, Recipe] = {
             "--warmup 0.03",
             "ppo": "--total-timesteps 300000 --lam 1 --minibatch-tokens 4096 --learning-rate 2e-4 "
             "--warmup 0.03",
+            "sb3-ppo": "--total-timesteps 300000 --gae-lambda 1",
         },
     ),
     "TextSummarization-v0": Recipe(
@@ -77,6 +80,7 @@ RECIPES: dict[str, Recipe] = {
             "ppo": "--total-timesteps 600000 --reward dense --lam 1 --temperature 0.5 "
             "--entropy-coefficient 0 --learning-rate 3e-4 --warmup 0.02 --steps 4096 "
             "--minibatch-tokens 4096",
+            "sb3-ppo": "--total-timesteps 600000 --reward dense --gae-lambda 1 --ent-coef 0",
         },
     ),
     "TextDialogue-v0": Recipe(
@@ -87,6 +91,7 @@ RECIPES: dict[str, Recipe] = {
             "ppo": "--total-timesteps 300000 --reward dense --lam 1 --temperature 0.8 "
             "--entropy-coefficient 0 --learning-rate 3e-4 --warmup 0.02 --steps 8192 "
             "--minibatch-tokens 8192",
+            "sb3-ppo": "--total-timesteps 300000 --reward dense --gae-lambda 1 --ent-coef 0",
         },
     ),
 }

@@ -39,8 +39,6 @@ class Record(NamedTuple):
     """The algorithm's short name, such as sb3-ppo."""
     label: str
     """The algorithm's name for people."""
-    variant: str
-    """What is unusual about it; "" for nothing."""
     seed: int
     score_name: str
     scores: dict[str, dict[str, dict[str, float]]]
@@ -91,7 +89,6 @@ def record_of(cell: Cell) -> Record:
         env=cell.env,
         agent=cell.agent,
         label=label,
-        variant=cell.variant,
         seed=cell.seed,
         score_name=facts["score_name"],
         scores=rounded(facts["scores"]),

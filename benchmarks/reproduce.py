@@ -73,7 +73,7 @@ def reproduce(run: Path, out: Path) -> list[str]:
     differences = [
         difference
         for name in (METRICS, CURVE)
-        if (run / name).exists()
+        if (run / name).exists() or (out / name).exists()
         for difference in differing_lines(name, lines_of(run / name), lines_of(out / name))
     ]
     scores, again = (json.loads((each / "results.json").read_text("utf-8")) for each in (run, out))
@@ -114,7 +114,9 @@ def command_of(origin: dict[str, Any], run: Path) -> list[str]:
 
 
 def lines_of(path: Path) -> list[dict[str, Any]]:
-    """The lines of a file of numbers, without the times."""
+    """The lines of a file of numbers, without the times; none where there is no file."""
+    if not path.exists():
+        return []
     return [
         {name: value for name, value in json.loads(line).items() if not name.startswith(TIMES)}
         for line in path.read_text(encoding="utf-8").splitlines()
@@ -127,16 +129,21 @@ def differing_lines(
     """Where two files of numbers differ first, and in how many lines."""
     if len(lines) != len(again):
         return [f"{name} had {len(lines)} lines and has {len(again)}"]
-    pairs = [(line, new) for line, new in zip(lines, again, strict=True) if line != new]
+    pairs = [pair for pair in zip(lines, again, strict=True) if not same(*pair)]
     if not pairs:
         return []
     line, new = pairs[0]
     step = line.get("step", line.get("timesteps"))
-    at = next(key for key in line.keys() | new.keys() if line.get(key) != new.get(key))
+    at = next(key for key in {**line, **new} if not same(line.get(key), new.get(key)))
     return [
         f"{name} differs in {len(pairs)} of {len(lines)} lines, first at step {step}: {at} was "
         f"{line.get(at)} and is {new.get(at)}"
     ]
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two JSON values are the same, as NaN is to itself here."""
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
 def changes_since(origin: dict[str, Any]) -> list[str]:

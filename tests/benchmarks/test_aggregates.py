@@ -12,8 +12,10 @@ from benchmarks.aggregates import (
     interquartile_mean,
     optimality_gap,
     resampled,
-    share_above,
 )
+from benchmarks.learning_table import aggregate
+from benchmarks.readme_tables import CORE
+from benchmarks.records import read_records
 
 RNG = np.random.default_rng(0)
 SCORES = [RNG.random(8), RNG.random(8) + 1, RNG.random(8) + 2]
@@ -54,10 +56,14 @@ def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
     assert 0.90 <= held / 300 <= 0.98
 
 
-def test_performance_profile() -> None:
-    found = share_above([[0.1, 0.5], [0.5, 0.9]], [0.0, 0.1, 0.5, 0.9])
-    assert found.tolist() == [1.0, 0.75, 0.25, 0.0]
-
-
 def test_optimality_gap_counts_no_score_above_1() -> None:
     assert optimality_gap([[2.0], [0.5]]) == 0.25
+
+
+def test_agents_are_compared_where_all_were_trained() -> None:
+    lines = aggregate(read_records([CORE])).splitlines()
+    assert lines[0].startswith("**TextNER-v0, TextQASpan-v0, TextQA-v0**")
+    assert [line.split("|")[1].strip() for line in lines[4:]] == [
+        *("EpsilonGreedy", "DQN", "REINFORCE", "A2C", "PPO")
+    ]
+    assert aggregate([]) == ""

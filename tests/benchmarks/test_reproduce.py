@@ -79,3 +79,9 @@ def test_what_changed_since_is_told() -> None:
 
 def test_a_missing_line() -> None:
     assert differing_lines("x", [{}], []) == ["x had 1 lines and has 0"]
+
+
+def test_nan_is_nan_again() -> None:
+    assert differing_lines("x", [{"a": float("nan")}], [{"a": float("nan")}]) == []
+    (told,) = differing_lines("x", [{"step": 1, "a": 0.0}], [{"step": 1, "a": float("nan")}])
+    assert "a was 0.0 and is nan" in told
