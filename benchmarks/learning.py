@@ -58,6 +58,8 @@ def run(settings: Settings) -> int:
     records = [record_of(cell) for cell in wanted if cell.finished and cell not in failed]
     if not settings.show:
         write_records(folder / RECORDS, [record_of(cell) for cell in every if cell.finished])
+    if not records:
+        print(f"nothing is finished in {folder}")
     print("\n\n".join(filter(None, (table_of(records), aggregate(records)))))
     for cell in failed:
         print(f"FAILED: {shlex.join(['python', *cell.arguments])}; see {cell.log}")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from agents.errors import nearest_first
 from benchmarks.cells import Cell
 from benchmarks.recipes import RECIPES, Recipe
 
@@ -88,7 +89,8 @@ def cells(
     }
     for wanted in only:
         if wanted not in recipes and wanted not in names:
-            raise ValueError(f"no cell {wanted!r}; there are {', '.join([*recipes, *names])}")
+            known = nearest_first(wanted, [*recipes, *names])
+            raise ValueError(f"no cell {wanted!r}; there are {known}")
     for seed in range(suite.seeds if seeds is None else seeds):
         for name, (env, algorithm) in names.items():
             if not only or name in only or env in only:
