@@ -1,7 +1,7 @@
 """What each agent is trained with in each environment, as options of `python -m agents.train`.
 
-One set of an environment's options serves all its algorithms: equal starts, equal data, so that
-what differs is the algorithm. What an algorithm adds to it stands beside.
+One set of an environment's options serves all its algorithms: equal starts, equal data, equal
+numbers of actions, so that what differs is the algorithm. What an algorithm adds stands beside.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ class Recipe:
     """How the agents of one environment are trained.
 
     Attributes:
+        timesteps: Actions of each algorithm.
         clone: Options of `bc`, whose best checkpoint all algorithms start from.
         shared: Options of all of our algorithms.
         algorithms: Algorithm -> the options that it adds.
@@ -21,6 +22,7 @@ class Recipe:
         data: Options of all, clones too: the data file, the environment's own.
     """
 
+    timesteps: int
     clone: str
     shared: str
     algorithms: dict[str, str] = field(default_factory=dict)
@@ -30,68 +32,66 @@ class Recipe:
 
 RECIPES: dict[str, Recipe] = {
     "TextNER-v0": Recipe(
+        timesteps=300_000,
         clone="--episodes 300 --epochs 16 --validate-every 4",
         shared="--validate-every 20",
         algorithms={
-            "epsilon-greedy": "--total-timesteps 300000 --reward dense --gamma 0.8",
-            "dqn": "--total-timesteps 150000 --reward dense --gamma 0.8",
-            "reinforce": "--total-timesteps 300000",
-            "a2c": "--total-timesteps 300000",
-            "ppo": "--total-timesteps 500000",
-            "sb3-ppo": "--total-timesteps 500000",
+            "epsilon-greedy": "--reward dense --gamma 0.8",
+            "dqn": "--reward dense --gamma 0.8",
+            "reinforce": "",
+            "a2c": "",
+            "ppo": "",
+            "sb3-ppo": "",
         },
     ),
     "TextQASpan-v0": Recipe(
+        timesteps=200_000,
         clone="--model reader --episodes 50000 --epochs 1 --learning-rate 5e-4",
         shared="--validate-every 20",
         algorithms={
-            "epsilon-greedy": "--total-timesteps 150000 --minibatch-tokens 4096",
-            "dqn": "--total-timesteps 250000 --minibatch-tokens 4096 --learning-rate 3e-4 "
-            "--replay-ratio 2",
-            "reinforce": "--total-timesteps 200000 --minibatch-tokens 1024 --learning-rate 2e-4 "
-            "--warmup 0.03",
-            "a2c": "--total-timesteps 200000 --minibatch-tokens 1024 --learning-rate 2e-4 "
-            "--warmup 0.03",
-            "ppo": "--total-timesteps 250000 --minibatch-tokens 2048 --learning-rate 2e-4 "
-            "--warmup 0.03",
-            "sb3-ppo": "--total-timesteps 250000",
+            "epsilon-greedy": "--minibatch-tokens 4096",
+            "dqn": "--minibatch-tokens 4096 --learning-rate 3e-4 --replay-ratio 2",
+            "reinforce": "--minibatch-tokens 1024 --learning-rate 2e-4 --warmup 0.03",
+            "a2c": "--minibatch-tokens 1024 --learning-rate 2e-4 --warmup 0.03",
+            "ppo": "--minibatch-tokens 2048 --learning-rate 2e-4 --warmup 0.03",
+            "sb3-ppo": "",
         },
     ),
     "TextQA-v0": Recipe(
+        timesteps=300_000,
         clone="--model reader --head copy --episodes 50000 --epochs 1 --learning-rate 7e-4",
         shared="--validate-every 20",
         algorithms={
-            "epsilon-greedy": "--total-timesteps 250000 --minibatch-tokens 1024",
-            "dqn": "--total-timesteps 300000 --minibatch-tokens 1024 --learning-rate 2e-4 "
+            "epsilon-greedy": "--minibatch-tokens 1024",
+            "dqn": "--minibatch-tokens 1024 --learning-rate 2e-4 "
             "--replay-ratio 1 --replay-steps 20000 --n-step 12",
-            "reinforce": "--total-timesteps 250000 --minibatch-tokens 1024 --learning-rate 2e-4 "
-            "--warmup 0.03",
-            "a2c": "--total-timesteps 250000 --minibatch-tokens 1024 --learning-rate 2e-4 "
-            "--warmup 0.03",
-            "ppo": "--total-timesteps 300000 --lam 1 --minibatch-tokens 4096 --learning-rate 2e-4 "
-            "--warmup 0.03",
-            "sb3-ppo": "--total-timesteps 300000 --gae-lambda 1",
+            "reinforce": "--minibatch-tokens 1024 --learning-rate 2e-4 --warmup 0.03",
+            "a2c": "--minibatch-tokens 1024 --learning-rate 2e-4 --warmup 0.03",
+            "ppo": "--lam 1 --minibatch-tokens 4096 --learning-rate 2e-4 --warmup 0.03",
+            "sb3-ppo": "--gae-lambda 1",
         },
     ),
     "TextSummarization-v0": Recipe(
+        timesteps=600_000,
         clone="--model reader --episodes 500 --epochs 8 --learning-rate 1e-3 --validate-every 4",
         shared="--validate-every 20",
         algorithms={
-            "ppo": "--total-timesteps 600000 --reward dense --lam 1 --temperature 0.5 "
+            "ppo": "--reward dense --lam 1 --temperature 0.5 "
             "--entropy-coefficient 0 --learning-rate 3e-4 --warmup 0.02 --steps 4096 "
             "--minibatch-tokens 4096",
-            "sb3-ppo": "--total-timesteps 600000 --reward dense --gae-lambda 1 --ent-coef 0",
+            "sb3-ppo": "--reward dense --gae-lambda 1 --ent-coef 0",
         },
     ),
     "TextDialogue-v0": Recipe(
+        timesteps=300_000,
         clone="--model reader --head copy --episodes 20000 --epochs 1 --learning-rate 7e-4 "
         "--minibatch-tokens 2048",
         shared="--validate-every 10 --validation-episodes 500",
         algorithms={
-            "ppo": "--total-timesteps 300000 --reward dense --lam 1 --temperature 0.8 "
+            "ppo": "--reward dense --lam 1 --temperature 0.8 "
             "--entropy-coefficient 0 --learning-rate 3e-4 --warmup 0.02 --steps 8192 "
             "--minibatch-tokens 8192",
-            "sb3-ppo": "--total-timesteps 300000 --reward dense --gae-lambda 1 --ent-coef 0",
+            "sb3-ppo": "--reward dense --gae-lambda 1 --ent-coef 0",
         },
     ),
 }

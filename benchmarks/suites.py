@@ -53,7 +53,7 @@ SUITES: dict[SuiteName, Suite] = {
         ours=f"--total-timesteps 1024 --steps 512 --validate-every 1 {FEW}",
         sb3=f"--total-timesteps 1024 --n-steps 16 --validate-every 512 {FEW}",
     ),
-    "core": Suite(seeds=5),
+    "core": Suite(seeds=3),
     "full": Suite(seeds=10),
 }
 """What each suite selects; the numbers of `smoke` mean nothing, it shows that everything runs."""
@@ -113,7 +113,8 @@ def cell(
     else:
         program, shared = f"agents.train {algorithm}", recipe.shared
     command = (
-        f"-m {program} --env {env} --seed {seed} {recipe.data} {shared} "
+        f"-m {program} --env {env} --seed {seed} --total-timesteps {recipe.timesteps} "
+        f"{recipe.data} {shared} "
         f"{recipe.algorithms[algorithm]} {own} {options}"
     )
     return Cell(

@@ -17,10 +17,11 @@ from benchmarks.suites import SUITES, Suite
 
 SMALL = "--validation-episodes 4 --test-episodes 8"
 RECIPE = Recipe(
+    timesteps=64,
     clone=f"--episodes 16 --epochs 1 {SMALL}",
-    shared=f"--total-timesteps 64 --steps 64 --num-envs 4 {SMALL}",
+    shared=f"--steps 64 --num-envs 4 {SMALL}",
     algorithms={"reinforce": "", "sb3-ppo": "", "a2c": "--no-such-option 1"},
-    shared_sb3=f"--total-timesteps 64 --n-steps 16 --num-envs 4 --batch-size 32 {SMALL}",
+    shared_sb3=f"--n-steps 16 --num-envs 4 --batch-size 32 {SMALL}",
 )
 
 
