@@ -167,7 +167,8 @@ class RLSettings(Settings):
     total_timesteps: int = 100_000
     """Actions to train on."""
     start: Path | None = None
-    """A checkpoint to start from, of any algorithm, such as RUN/best; nothing is cloned then."""
+    """A checkpoint to start from, of any algorithm, such as RUN/best; nothing is cloned then. An
+    adapter, or frozen layers, may be chosen for it anew."""
     clone_episodes: int = 2000
     """Expert episodes to clone the start from; 0 starts from scratch."""
     clone_epochs: int = 4
@@ -176,10 +177,10 @@ class RLSettings(Settings):
     """Of the cloning."""
 
     def facts(self) -> dict[str, Any]:
-        """All settings; a start has its own model's."""
+        """All settings; a start brings its own model and head."""
         facts = super().facts()
         if self.start is not None:
-            del facts["model"], facts["model_options"]
+            del facts["model"], facts["model_options"]["head"]
         return facts
 
 
@@ -187,7 +188,7 @@ def check_start(settings: Settings) -> None:
     """Check that the start, if one is given, stays as it is and is the run's model.
 
     Raises:
-        AgentError: it is in the run's own folder, or a model is named beside it.
+        AgentError: it is in the run's own folder, or another model or head is named beside it.
     """
     if not isinstance(settings, RLSettings) or settings.start is None:
         return
@@ -196,9 +197,10 @@ def check_start(settings: Settings) -> None:
             f"--start {settings.start} is in --out {settings.out}, which the run writes over: "
             "choose another folder, or go on with that run by --resume"
         )
-    if settings.model_config != ModelConfig():
+    named = settings.model_config
+    if (named.name, named.head) != (ModelConfig.name, ModelConfig.head):
         raise AgentError(
-            "--start brings its own model: leave out --model and the model's options (but give "
+            "--start brings its own model and heads: leave out --model and --head (but give "
             "--tokenizer, if the start's is not the environment's own)"
         )
 

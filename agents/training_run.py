@@ -13,7 +13,7 @@ from agents.behaviour_cloning import BCConfig, BehaviourCloning
 from agents.checkpoint import CHECKPOINT, INDEX
 from agents.errors import AgentError
 from agents.ladder import CLONED, START, Ladder
-from agents.models.building import choose_device
+from agents.models.building import choose_device, prepare_again
 from agents.models.model import AgentModel
 from agents.models.model_config import ModelConfig
 from agents.processes import launched
@@ -53,7 +53,7 @@ def train(algorithm: type[LanguageAgent], settings: Settings) -> None:
     if resumed:
         agent = algorithm.load(settings.out / CHECKPOINT, device=settings.device)
     else:
-        model = settings.model_config if start is None else start.model
+        model = settings.model_config if start is None else model_of(start, settings)
         agent = new_agent(algorithm, settings, settings.config, model)
     del start
     goes_on = True
@@ -89,6 +89,14 @@ def start_of(settings: Settings) -> LanguageAgent | None:
             )
         return start
     return cloned_start(settings) if settings.clone_episodes else None
+
+
+def model_of(start: LanguageAgent, settings: Settings) -> AgentModel:
+    """The start's model; prepared anew where it was trained by itself and settings ask for it."""
+    asked = settings.model_config
+    if isinstance(settings, RLSettings) and settings.start is not None and asked != ModelConfig():
+        prepare_again(start.model, asked, settings.seeds.weights)
+    return start.model
 
 
 def cloned_start(settings: RLSettings) -> BehaviourCloning:

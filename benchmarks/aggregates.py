@@ -1,7 +1,7 @@
 """Statistics over several environments and seeds.
 
 Agarwal et al. 2021, "Deep Reinforcement Learning at the Edge of the Statistical Precipice": the
-interquartile mean, the optimality gap, intervals from a stratified bootstrap.
+interquartile mean, the optimality gap, performance profiles, intervals from a stratified bootstrap.
 
 Shapes: T environments, S seeds, R resamples.
 """
@@ -50,6 +50,18 @@ def optimality_gap(scores: Scores) -> float:
     """
     flat = np.concatenate([np.asarray(each) for each in scores])
     return round(float(np.mean(1 - np.minimum(flat, 1))), 12)
+
+
+def performance_profile(
+    scores: Scores, thresholds: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """The share of runs that score above each threshold; environments count alike.
+
+    >>> performance_profile([[0.2, 0.8], [0.6]], np.array([0.0, 0.5, 0.7]))
+    array([1.  , 0.75, 0.25])
+    """
+    shares = [(np.asarray(each)[:, None] > thresholds).mean(0) for each in scores]
+    return np.asarray(np.mean(shares, axis=0))
 
 
 def resampled(scores: Scores, rng: np.random.Generator) -> list[npt.NDArray[np.float64]]:

@@ -30,8 +30,8 @@ from transformers import (
 from agents.episodes import total_steps
 from agents.ppo import PPO, PPOConfig
 from benchmarks.environments import VOCABULARY, FixedLengthQA
+from benchmarks.measurement_table import table
 from benchmarks.measuring import Measurement, beside
-from benchmarks.report import table
 from textenvs.data.world import WorldQA
 from textenvs.vector_env import TextVectorEnv
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from scipy.stats import t as student
 
-from benchmarks.aggregates import estimate, interquartile_mean, optimality_gap
+from benchmarks.aggregates import Scores, estimate, interquartile_mean, optimality_gap
 from benchmarks.records import CLONED, Record
 from benchmarks.suites import CLONE
 
@@ -77,31 +77,52 @@ def section(runs: Sequence[Record]) -> str:
     return "\n".join([*lines, ladder["expert"]])
 
 
-def aggregate(records: Sequence[Record]) -> str:
-    """Markdown: each agent over the environments in which all were trained; "" for fewer than two.
+class Aggregated(NamedTuple):
+    """Agents over the environments in which all of them were trained."""
 
-    Scores are normalised: 0 is the random policy's of the same run, 1 the expert's.
-    """
+    envs: list[str]
+    labels: dict[str, str]
+    """Agent -> its name for people."""
+    scores: dict[str, Scores]
+    """Agent -> its scores in each of the environments, on a scale from the random policy's of the
+    same run, 0, to the expert's, 1."""
+
+
+def aggregated(records: Sequence[Record]) -> Aggregated | None:
+    """Each agent over environments; None where fewer than two have all agents."""
     runs = [record for record in records if record.agent != CLONE]
-    agents = dict.fromkeys(run.agent for run in runs)
+    labels = {run.agent: run.label for run in runs}
     done = {(run.env, run.agent) for run in runs}
     envs = [
         env
         for env in dict.fromkeys(run.env for run in runs)
-        if all((env, agent) in done for agent in agents)
+        if all((env, agent) in done for agent in labels)
     ]
     if len(envs) < 2:
+        return None
+    scores = {
+        agent: [
+            [normalised(run) for run in runs if (run.env, run.agent) == (env, agent)]
+            for env in envs
+        ]
+        for agent in labels
+    }
+    return Aggregated(envs, labels, scores)
+
+
+def aggregate(records: Sequence[Record]) -> str:
+    """Markdown: the statistics over environments; "" where there are none."""
+    found = aggregated(records)
+    if found is None:
         return ""
     lines = [
-        f"**{', '.join(envs)}**, scores normalised: random 0, expert 1\n",
+        f"**{', '.join(found.envs)}**, scores normalised: random 0, expert 1\n",
         "| agent | interquartile mean [95 %] | optimality gap [95 %] |",
         "|---|---|---|",
     ]
-    for agent in agents:
-        own = [run for run in runs if run.agent == agent]
-        scores = [[normalised(run) for run in own if run.env == env] for env in envs]
+    for agent, scores in found.scores.items():
         mean_, gap = estimate(interquartile_mean, scores), estimate(optimality_gap, scores)
-        lines.append(f"| {own[0].label} | {mean_} | {gap} |")
+        lines.append(f"| {found.labels[agent]} | {mean_} | {gap} |")
     return "\n".join(lines)
 
 

@@ -1,80 +1,222 @@
-"""Measurements as a table for people, and as JSON with all that is needed to repeat them."""
+"""A report of committed results: Markdown with its figures, and one HTML page that stands alone.
+
+python -m benchmarks.report --out runs/report
+"""
 
 from __future__ import annotations
 
-import os
-import platform
-import shutil
-import subprocess
+import html
+import json
+import sys
 from collections.abc import Sequence
-from dataclasses import asdict
-from importlib.metadata import version
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from benchmarks.measuring import Measurement
+import tyro
+from matplotlib.figure import Figure
 
-HEADINGS = ("what", "measured", "unit", "against", "", "ratio [min, max]", "required", "met")
-NUMBERS = (1, 4, 5, 6)
-"""The columns that stand to the right."""
+from agents.checkpoint import write_atomically
+from benchmarks.figures import as_svg
+from benchmarks.learning_figures import (
+    aggregate_figure,
+    curves_figure,
+    profiles_figure,
+    scores_figure,
+)
+from benchmarks.learning_table import aggregate, aggregated, section
+from benchmarks.measurement_table import markdown_table, measurement_of
+from benchmarks.page import as_page
+from benchmarks.records import Record, read_records
+from benchmarks.speed_figures import ratios_figure
+from benchmarks.suites import CLONE
 
-PACKAGES = ("textenvs", "gymnasium", "numpy", "torch", "transformers")
+RESULTS = Path(__file__).parent / "results"
+TITLE = "textenvs: benchmark report"
+FIGURES = "figures"
+"""The folder of the images, beside the Markdown."""
 
 
-def table(measurements: Sequence[Measurement]) -> str:
-    """A line a measurement."""
-    rows = [HEADINGS, *map(_cells, measurements)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join(
-            cell.rjust(width) if number in NUMBERS else cell.ljust(width)
-            for number, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Write a report of benchmarks' results."""
+
+    learning: tuple[Path, ...] = (RESULTS / "core.jsonl",)
+    """Records of `benchmarks.learning`."""
+    speed: tuple[Path, ...] = tuple(sorted(RESULTS.glob("speed*.json")))
+    """Files of `benchmarks.throughput --out`."""
+    out: Path = Path("runs/report")
+    """A folder: report.md with its figures, report.html."""
+
+
+class Part(NamedTuple):
+    """A piece of the report."""
+
+    text: str
+    """Markdown."""
+    images: dict[str, str]
+    """The address of an image in the text -> its SVG."""
+
+
+def report(settings: Settings) -> Part:
+    """The whole report.
+
+    Raises:
+        ValueError: a file is not what it should be.
+        OSError: a file cannot be read.
+    """
+    records = read_records(settings.learning)
+    parts = [Part(f"# {TITLE}\n", {})]
+    parts += [learning_part(records)] if records else []
+    parts += [speed_part(path) for path in settings.speed]
+    parts += [origins_part(records)] if records else []
+    return joined(parts)
+
+
+def joined(parts: Sequence[Part]) -> Part:
+    """Pieces one after the other."""
+    images = {address: svg for part in parts for address, svg in part.images.items()}
+    return Part("\n".join(part.text.rstrip() + "\n" for part in parts), images)
+
+
+def shown(name: str, alternative: str, figure: Figure) -> Part:
+    """A figure by itself.
+
+    Args:
+        name: of its file.
+        alternative: what it shows, for those who cannot see it.
+        figure: is drawn.
+    """
+    address = f"{FIGURES}/{name}.svg"
+    return Part(f"![{alternative}]({address})\n", {address: as_svg(figure)})
+
+
+def learning_part(records: Sequence[Record]) -> Part:
+    """Scores, statistics over environments, learning curves."""
+    envs = list(dict.fromkeys(record.env for record in records))
+    seeds = {record.seed for record in records}
+    parts = [
+        Part(
+            "## Learning\n\n"
+            f"{len(records)} trainings, {len(seeds)} seeds. All algorithms of a seed go on from "
+            "one clone of the expert (`cloned`). Scores are of the whole test split, by the "
+            "likeliest actions of the checkpoint that was best on the validation split. Tables "
+            "have means over seeds with 95 % intervals of Student's t; curves have means over "
+            "seeds, and the lowest and highest seed.\n",
+            {},
+        )
     ]
-    return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:]])
+    found = aggregated(records)
+    if found is not None:
+        parts += [
+            Part(f"### Over environments\n\n{aggregate(records)}\n", {}),
+            shown("aggregate", "Interquartile mean and optimality gap of agents",
+                  aggregate_figure(found)),
+            shown("profiles", "Share of runs above each score", profiles_figure(found)),
+            Part(
+                "Intervals are of the stratified bootstrap over seeds, 95 % "
+                "(Agarwal et al. 2021).\n",
+                {},
+            ),
+        ]  # fmt: skip
+    for env in envs:
+        own = [record for record in records if record.env == env]
+        parts.append(Part(f"### {env}\n\n{section(own)}\n", {}))
+        if any(record.agent != CLONE for record in own):
+            parts += [
+                shown(f"{env}-scores", f"Scores of agents on {env}", scores_figure(own)),
+                shown(f"{env}-curves", f"Learning curves on {env}", curves_figure(own)),
+            ]
+    return joined(parts)
 
 
-def _cells(m: Measurement) -> tuple[str, ...]:
-    low, high = min(m.round_ratios), max(m.round_ratios)
-    if m.required is None:
-        required = "-"
-    elif m.required_of == "rate":
-        required = f"{m.required:,.0f} {m.unit}"
-    else:
-        required = f"{m.required:g} x"
-    if m.at_most and m.required is not None:
-        required = f"at most {required}"
-    met = {None: "-", True: "yes", False: "NO, MISSED"}[m.met]
-    ratio = f"{m.ratio:.3g} [{low:.3g}, {high:.3g}]"
-    return (
-        m.what, f"{m.rate:,.0f}", m.unit, m.against, f"{m.against_rate:,.0f}", ratio, required, met
-    )  # fmt: skip
+def speed_part(path: Path) -> Part:
+    """The measurements of a file.
 
-
-def facts(measurements: Sequence[Measurement]) -> list[dict[str, Any]]:
-    """What a measurement was given, and what follows from it, for JSON."""
-    derived = ("rate", "against_rate", "ratio", "round_ratios", "met")
-    return [asdict(m) | {name: getattr(m, name) for name in derived} for m in measurements]
-
-
-def surroundings() -> dict[str, Any]:
-    """What the numbers were measured with."""
-    return {
-        "commit": commit(),
-        "versions": {"python": platform.python_version()} | {p: version(p) for p in PACKAGES},
-        "machine": {"platform": platform.platform(), "cores": os.cpu_count()},
-    }
-
-
-def commit() -> str:
-    """The checked-out commit, with `-dirty` if files differ from it; "unknown" without git."""
-    git = shutil.which("git")
-    if git is None:
-        return "unknown"
-    command = [git, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    here = Path(__file__).parent
-    described = subprocess.run(  # noqa: S603  a fixed command
-        command, cwd=here, capture_output=True, text=True, check=False
+    Raises:
+        ValueError: it has none.
+    """
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        measured = [measurement_of(each) for each in facts["measurements"]]
+        origin = _origin_of_speed(facts)
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is no file of benchmarks.throughput: {error!r}") from error
+    name = path.stem.removeprefix("speed-").removeprefix("speed") or "all"
+    text = (
+        f"## Speed: {name}\n\n{origin}\n\n{markdown_table(measured)}\n\n"
+        "Each thing is measured in turn with what it is compared with; the points are ratios of "
+        "medians, the lines reach from the lowest to the highest round, and a bar is what was "
+        "asked for.\n"
     )
-    return described.stdout.strip() or "unknown"
+    figure = shown(f"speed-{name}", f"Ratios of speed: {name}", ratios_figure(measured))
+    return joined([Part(text, {}), figure])
+
+
+def _origin_of_speed(facts: dict[str, Any]) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
+    machine = facts["machine"]
+    return (
+        f"`{facts['command']}`, commit `{facts['commit']}`, {versions}; {machine['platform']}, "
+        f"{machine['cores']} cores, torch with {facts['threads']} thread(s)."
+    )
+
+
+def origins_part(records: Sequence[Record]) -> Part:
+    """Where each training comes from."""
+    rows = [
+        f"| {record.env} | {record.agent} | {record.seed} | {record.score():.3f} | "
+        f"`{record.commit()[:12]}` | <code>{html.escape(record.commands[-1])}</code> |"
+        for record in records
+    ]
+    return Part(
+        "## Where the learning results come from\n\n"
+        f"{_software(records)}\n\n"
+        "<details>\n<summary>Each training: its score, commit and command</summary>\n\n"
+        "| environment | agent | seed | score | commit | command |\n|---|---|---|---|---|---|\n"
+        + "\n".join(rows)
+        + "\n\n</details>\n",
+        {},
+    )
+
+
+def _software(records: Sequence[Record]) -> str:
+    """A line for each set of versions and machine, and for what runs did not record."""
+    counts: dict[str, int] = {}
+    for record in records:
+        origin = record.provenance
+        if "reconstructed" in origin:
+            text = f"not recorded by the run itself: {origin['reconstructed']}"
+        else:
+            versions = ", ".join(f"{name} {v}" for name, v in origin["versions"].items())
+            machine = origin["machine"]
+            text = (
+                f"{versions}; {machine['platform']}, {machine['processor']}, {machine['cores']} "
+                f"cores, {machine['threads']} thread(s)"
+            )
+        counts[text] = counts.get(text, 0) + 1
+    return "\n".join(f"- {count} trainings: {text}" for text, count in counts.items())
+
+
+def write(part: Part, out: Path) -> None:
+    """Write report.md with its figures, and report.html, into a folder."""
+    (out / FIGURES).mkdir(parents=True, exist_ok=True)
+    for address, svg in part.images.items():
+        write_atomically(out / address, svg.encode())
+    write_atomically(out / "report.md", part.text.encode())
+    write_atomically(out / "report.html", as_page(part.text, TITLE, part.images).encode())
+
+
+def main() -> None:
+    """Read the command line and write the report."""
+    settings = tyro.cli(Settings, prog="python -m benchmarks.report", description=__doc__)
+    try:
+        write(report(settings), settings.out)
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    print(f"in {settings.out}: report.md, {FIGURES}, report.html")
+
+
+if __name__ == "__main__":
+    main()

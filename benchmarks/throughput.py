@@ -22,10 +22,10 @@ import tyro
 
 from agents.checkpoint import write_atomically
 from benchmarks.acting import acting
+from benchmarks.measurement_table import facts, surroundings, table
 from benchmarks.measuring import Measurement
 from benchmarks.opening import import_beside_gymnasium, large_file, makes_of_built_in
 from benchmarks.passages import write_joined_passages, write_long_passages
-from benchmarks.report import facts, surroundings, table
 from benchmarks.stepping import (
     NER_DENSE,
     QA,

@@ -75,8 +75,8 @@ class Agent(nn.Module):
         return actions, policy.log_prob(actions), policy.entropy(), values
 
 
-def train(args: Args, **options: Any) -> tuple[Agent, list[float]]:
-    """Train; the agent, and the returns of its episodes in their order."""
+def train(args: Args, **options: Any) -> tuple[TextNetwork, list[float]]:
+    """Train; the network, and the returns of its episodes in their order."""
     torch.manual_seed(args.seed)
     shuffle = np.random.default_rng(args.seed)
     envs = make_envs(args, **options)
@@ -150,7 +150,7 @@ def train(args: Args, **options: Any) -> tuple[Agent, list[float]]:
         if recent:
             print(f"{(iteration + 1) * batch_size:>8} actions, return {np.mean(recent):.3f}")
     envs.close()
-    return agent, returns_seen
+    return agent.network, returns_seen
 
 
 if __name__ == "__main__":

@@ -9,14 +9,14 @@ import torch
 from transformers import PreTrainedModel
 
 from agents.environment import Contract
-from agents.errors import AgentError
+from agents.errors import AgentError, ModelError
 from agents.models.adapters import adapted
 from agents.models.backbone import Backbone
 from agents.models.heads import LMHead
 from agents.models.layers import freeze_lowest, recompute_layers
 from agents.models.loading import check_positions, check_vocabulary, load_backbone
 from agents.models.model import AgentModel, Heads
-from agents.models.model_config import ModelConfig
+from agents.models.model_config import ADAPTER_FIELDS, ModelConfig
 from agents.models.pointing import CopyHead, PointerHead
 
 
@@ -108,6 +108,43 @@ def assemble(
             heads,
             config,
         )
+    _freeze_and_recompute(model)
+    return model
+
+
+def prepare_again(model: AgentModel, config: ModelConfig, seed: int = 0) -> None:
+    """Choose anew what of a trained model goes on training, and how it runs; in place.
+
+    Args:
+        model: without an adapter; it plays as before.
+        config: the adapter to put in, the layers to freeze, precision and checkpointing; `name` and
+            `head` stay the model's.
+        seed: of new weights.
+
+    Raises:
+        ModelError: it has an adapter already, or none fits its backbone.
+    """
+    kept = {"name": model.config.name, "head": model.config.head}
+    if model.config.adapter != "none":
+        if config.adapter != "none":
+            raise ModelError(
+                f"the model has an adapter already ({model.config.adapter}): go on with it, or "
+                "export the model, which merges it, and begin from that folder"
+            )
+        kept |= {name: getattr(model.config, name) for name in ADAPTER_FIELDS}
+    else:
+        model.backbone.requires_grad_(True)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            model.backbone = adapted(model.backbone, config)
+        model.to(model.device)
+    model.config = dataclasses.replace(config, **kept)  # type: ignore[arg-type]
+    _freeze_and_recompute(model)
+
+
+def _freeze_and_recompute(model: AgentModel) -> None:
+    """Freeze layers, and compute activations again in the backward pass, as it is configured."""
+    config = model.config
     if config.frozen_layers == "all":
         model.backbone.requires_grad_(False)
         if isinstance(model.policy, LMHead | CopyHead):
@@ -116,4 +153,3 @@ def assemble(
         freeze_lowest(model.backbone, config.frozen_layers)
     if config.gradient_checkpointing:
         recompute_layers(model.backbone)
-    return model

@@ -10,6 +10,8 @@ from agents.errors import AgentError
 Adapter = Literal["none", "lora", "loha", "lokr", "ia3", "prefix"]
 """Hu et al. 2022 (LoRA); Hyeon-Woo et al. 2022 (LoHa); Yeh et al. 2024 (LoKr); Liu et al. 2022
 (IA3); Li & Liang 2021 (prefix-tuning)."""
+ADAPTER_FIELDS = ("adapter", "adapter_rank", "adapter_alpha", "adapter_targets", "prefix_tokens")
+"""The settings that say which adapter a model has."""
 Precision = Literal["float32", "bfloat16"]
 
 

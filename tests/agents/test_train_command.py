@@ -9,13 +9,17 @@ from pathlib import Path
 import gymnasium
 import one_skill  # noqa: F401  registers its id
 import pytest
+import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from agents import DQN, PPO, AgentError, BCConfig, BehaviourCloning, PPOConfig
+from agents.algorithms import load_agent
 from agents.checkpoint import INDEX, load_checkpoint, save_checkpoint
 from agents.errors import CheckpointError, ModelError
 from agents.ladder import Ladder
-from agents.run_settings import RLSettings, Settings, begin
+from agents.models.building import prepare_again
+from agents.models.model_config import ModelConfig
+from agents.run_settings import ModelOptions, RLSettings, Settings, begin
 from agents.train import RL, TrainBC, algorithm_of, main, rl_settings
 from agents.training_run import train
 
@@ -103,6 +107,44 @@ def test_a_run_starts_from_another_runs_agent(tmp_path: Path) -> None:
     with pytest.raises(AgentError, match="which the run writes over"):
         train_ppo(ppo_run(tmp_path / "bc", start=tmp_path / "bc" / "best"))
     assert (tmp_path / "bc" / "best" / INDEX).exists()
+
+
+def test_an_adapter_is_put_on_the_start(tmp_path: Path) -> None:
+    """The start's weights stay as they are; the adapter and the heads learn."""
+    before = PPO("OneSkill-v0", env_kwargs=json.loads(OPTIONS))
+    before.save(tmp_path / "start")
+    lora = ModelOptions(adapter="lora", adapter_rank=2)
+    run = ppo_run(tmp_path / "run", start=tmp_path / "start", model_options=lora)
+    train_ppo(run)
+    after = load_agent(tmp_path / "run" / "checkpoint").model
+    assert (after.config.adapter, after.config.adapter_rank) == ("lora", 2)
+    weights = after.state_dict()
+    for name, weight in before.model.backbone.state_dict().items():
+        where = f"backbone.{name}"
+        if where not in weights:
+            module, _, parameter = where.rpartition(".")
+            where = f"{module}.base_layer.{parameter}"
+        assert torch.equal(weights[where], weight), name
+    added = [weight for name, weight in weights.items() if "lora_B" in name]
+    assert any(weight.any() for weight in added)
+    train_ppo(dataclasses.replace(run, resume=True))
+    other = dataclasses.replace(run, resume=True, model_options=ModelOptions(adapter="ia3"))
+    with pytest.raises(AgentError, match="adapter was lora and is ia3"):
+        train_ppo(other)
+    again = ppo_run(tmp_path / "again", start=tmp_path / "run" / "checkpoint", model_options=lora)
+    with pytest.raises(ModelError, match="has an adapter already"):
+        train_ppo(again)
+
+
+def test_layers_of_the_start_are_frozen_and_thawed(tmp_path: Path) -> None:
+    agent = PPO("OneSkill-v0", env_kwargs=json.loads(OPTIONS))
+    everything = {name for name, p in agent.model.named_parameters() if p.requires_grad}
+    prepare_again(agent.model, ModelConfig(frozen_layers=1))
+    left = {name for name, p in agent.model.named_parameters() if p.requires_grad}
+    assert 0 < len(left) < len(everything)
+    prepare_again(agent.model, ModelConfig(precision="bfloat16"))
+    assert {name for name, p in agent.model.named_parameters() if p.requires_grad} == everything
+    assert agent.model.config == ModelConfig(precision="bfloat16")
 
 
 def test_a_policy_does_not_start_from_action_values(tmp_path: Path) -> None:

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.measurement_table import table
 from benchmarks.opening import (
     import_beside_gymnasium,
     large_file,
     makes_of_built_in,
     write_repeated,
 )
-from benchmarks.report import table
 from textenvs import IDS
 from textenvs.data.squad import read_squad
 

@@ -13,9 +13,9 @@ import torch
 
 from benchmarks.acting import Scene, acting_beside_generate, environments_share
 from benchmarks.environments import TRIVIAL_ID, FixedLengthQA
+from benchmarks.measurement_table import facts, table
 from benchmarks.measuring import Measurement, in_turn
 from benchmarks.passages import TOKENS, write_joined_passages, write_long_passages
-from benchmarks.report import facts, table
 from benchmarks.stepping import NER_DENSE, all_legal, one_legal, single_steps, vector_steps
 from benchmarks.throughput import Part, Settings, measurements, run
 from benchmarks.updating import TOLERANCE, largest_difference, update_beside_prefixes

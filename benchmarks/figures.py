@@ -1,0 +1,107 @@
+"""How all figures look: size, colours that the colour-blind tell apart, the same for each agent.
+
+The colours are those of Okabe & Ito 2008, "Color Universal Design"; agents of one colour differ in
+their markers.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from typing import Any, NamedTuple
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
+YELLOW, BLUE, VERMILLION, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
+GREY = "#767676"
+WIDTH = 7.6
+"""Inches: a page's width at 11 points."""
+FONT = "DejaVu Sans"
+STYLE: dict[str, Any] = {
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.grid": True,
+    "grid.alpha": 0.3,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "figure.facecolor": "white",
+    "font.family": FONT,
+    "svg.hashsalt": "textenvs",  # the same figure has the same bytes
+    "svg.fonttype": "none",
+}
+
+
+class Look(NamedTuple):
+    """How an agent is drawn."""
+
+    colour: str
+    marker: str
+
+
+LOOKS: dict[str, Look] = {
+    "ppo": Look(BLUE, "o"),
+    "a2c": Look(SKY, "s"),
+    "reinforce": Look(GREEN, "^"),
+    "dqn": Look(VERMILLION, "D"),
+    "epsilon-greedy": Look(ORANGE, "v"),
+    "sarsa": Look(YELLOW, "<"),
+    "q-learning": Look(YELLOW, ">"),
+    "sb3-ppo": Look(PURPLE, "P"),
+    "sb3-dqn": Look(PURPLE, "X"),
+    "bc": Look(GREY, "*"),
+}
+"""An agent's short name -> how it is drawn."""
+OTHERS = tuple(
+    Look(colour, marker)
+    for marker in "ospX"
+    for colour in (BLUE, ORANGE, GREEN, VERMILLION, SKY, PURPLE, BLACK)
+)
+"""For what is no agent, in this order."""
+
+
+def look(agent: str) -> Look:
+    """How an agent is drawn; variants of it, as ppo+kl, as itself."""
+    return LOOKS.get(agent.partition("+")[0], Look(BLACK, "o"))
+
+
+def new_figure(
+    height: float, columns: int = 1, rows: int = 1, **options: Any
+) -> tuple[Figure, list[Axes]]:
+    """An empty figure as wide as a page.
+
+    Args:
+        height: in inches.
+        columns: of panels.
+        rows: of panels.
+        options: more for `Figure.subplots`.
+
+    Returns:
+        The figure and its panels, row by row.
+    """
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH, height), layout="constrained")
+        FigureCanvasSVG(figure)
+        panels = figure.subplots(rows, columns, squeeze=False, **options)
+    return figure, [panel for row in panels for panel in row]
+
+
+def legend(figure: Figure, columns: int) -> None:
+    """The figure's legend, above its panels."""
+    figure.legend(loc="outside upper center", ncols=columns, fontsize=9, frameon=False)
+
+
+def as_svg(figure: Figure) -> str:
+    """The image, which is the same for the same figure."""
+    file = io.StringIO()
+    with mpl.rc_context(STYLE):
+        figure.savefig(file, format="svg", metadata={"Date": None})
+    return file.getvalue().replace(f"'{FONT}'", f"'{FONT}', Verdana, sans-serif")
+
+
+def as_data(svg: str) -> str:
+    """The address of an image that is itself in it, for a page that stands alone."""
+    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
