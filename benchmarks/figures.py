@@ -21,7 +21,7 @@ GREY = "#767676"
 WIDTH = 7.6
 """Inches: a page's width at 11 points."""
 FONT = "DejaVu Sans"
-STYLE: dict[str, Any] = {
+STYLE: dict[Any, Any] = {
     "font.size": 10,
     "axes.titlesize": 11,
     "axes.grid": True,

@@ -22,6 +22,7 @@ from benchmarks.learning_table import aggregate, table_of
 from benchmarks.records import record_of, write_records
 from benchmarks.suites import SUITES, SuiteName, cells
 
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
 RECORDS = "records.jsonl"
 
 
@@ -38,7 +39,7 @@ class Settings:
     """Environments, or ENV/ALGORITHM; all by default."""
     seeds: int | None = None
     """0, 1, ... of every algorithm; by default as many as the suite has."""
-    jobs: int = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+    jobs: int = CORES
     """Trainings at a time, each on one core."""
     options: str = ""
     """More options for every algorithm but the clones, such as "--total-timesteps

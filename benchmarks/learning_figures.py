@@ -117,10 +117,14 @@ def mean_curve(runs: Sequence[Record], by: Literal["timesteps", "seconds"]) -> C
         runs: of one agent.
         by: what they are over.
     """
-    curves = [[(getattr(point, by), point.value) for point in run.curve] for run in runs]
-    end = min(curve[-1][0] for curve in curves)
+    end = min(getattr(run.curve[-1], by) for run in runs)
     x = np.linspace(0, end, GRID)
-    values = np.stack([np.interp(x, *zip(*curve, strict=True)) for curve in curves])
+    values = np.stack(
+        [
+            np.interp(x, [getattr(p, by) for p in run.curve], [p.value for p in run.curve])
+            for run in runs
+        ]
+    )
     return Curve(x, values.mean(0), values.min(0), values.max(0))
 
 

@@ -100,7 +100,7 @@ def aggregated(records: Sequence[Record]) -> Aggregated | None:
     ]
     if len(envs) < 2:
         return None
-    scores = {
+    scores: dict[str, Scores] = {
         agent: [
             [normalised(run) for run in runs if (run.env, run.agent) == (env, agent)]
             for env in envs

@@ -71,9 +71,12 @@ def measurement_of(facts: dict[str, Any]) -> Measurement:
     Raises:
         TypeError: they are not.
     """
-    own = {name: facts[name] for name in Measurement.__dataclass_fields__ if name in facts}
-    rates = {name: tuple(own[name]) for name in ("rates", "against_rates") if name in own}
-    return Measurement(**(own | rates))
+    own: dict[str, Any] = {
+        name: tuple(value) if name in ("rates", "against_rates") else value
+        for name, value in facts.items()
+        if name in Measurement.__dataclass_fields__
+    }
+    return Measurement(**own)
 
 
 def surroundings() -> dict[str, Any]:

@@ -1,0 +1,219 @@
+"""What single things bring: a clone to start from, dense rewards, masks, KL, LoRA.
+
+Trainings that are finished are not run again.
+
+python -m benchmarks.ablations --jobs 2
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from benchmarks.learning import CORES
+from benchmarks.learning_table import spread
+from benchmarks.recipes import RECIPES
+from benchmarks.records import CLONED, Record
+from benchmarks.variants import Trainings, Variant, train
+
+NER, SUMMARIZATION = "TextNER-v0", "TextSummarization-v0"
+UNMASKED = """--env-kwargs '{"constrain": false}'"""
+TRAININGS = (
+    Trainings(
+        env=NER,
+        timesteps=200_000,
+        seeds=range(3),
+        clones={
+            "bc": RECIPES[NER].clone,
+            "bc+unmasked": f"{RECIPES[NER].clone} {UNMASKED}",
+        },
+        variants={
+            "ppo": Variant(algorithm="ppo", label="PPO", start="bc"),
+            "ppo+scratch": Variant(
+                algorithm="ppo", label="PPO, no clone", options="--clone-episodes 0"
+            ),
+            "ppo+imitation": Variant(
+                algorithm="ppo",
+                label="PPO, cloning on (weight 0.5)",
+                options="--imitation-weight 0.5 --imitation-episodes 300",
+                start="bc",
+            ),
+            "ppo+dense": Variant(
+                algorithm="ppo", label="PPO, dense", options="--reward dense", start="bc"
+            ),
+            "epsilon-greedy": Variant(
+                algorithm="epsilon-greedy", label="EpsilonGreedy", start="bc"
+            ),
+            "epsilon-greedy+dense": Variant(
+                algorithm="epsilon-greedy",
+                label="EpsilonGreedy, dense, discount 0.8",
+                options="--reward dense --gamma 0.8",
+                start="bc",
+            ),
+            "ppo+unmasked": Variant(
+                algorithm="ppo", label="PPO, no masks", options=UNMASKED, start="bc+unmasked"
+            ),
+            "ppo+scratch+unmasked": Variant(
+                algorithm="ppo",
+                label="PPO, no clone, no masks",
+                options=f"--clone-episodes 0 {UNMASKED}",
+            ),
+            "ppo+lora": Variant(
+                algorithm="ppo", label="PPO, LoRA of rank 8", options="--adapter lora", start="bc"
+            ),
+            "ppo+heads": Variant(
+                algorithm="ppo", label="PPO, heads only", options="--frozen-layers all", start="bc"
+            ),
+        },
+    ),
+    Trainings(
+        env=SUMMARIZATION,
+        timesteps=200_000,
+        seeds=range(3),
+        shared=(
+            "--validate-every 10 --lam 1 --temperature 0.5 --entropy-coefficient 0 "
+            "--learning-rate 3e-4 --warmup 0.02 --steps 4096 --minibatch-tokens 4096"
+        ),
+        clones={"bc": RECIPES[SUMMARIZATION].clone},
+        variants={
+            "ppo": Variant(
+                algorithm="ppo", label="PPO, dense", options="--reward dense", start="bc"
+            ),
+            "ppo+terminal": Variant(algorithm="ppo", label="PPO, terminal", start="bc"),
+            "ppo+kl-0.01": Variant(
+                algorithm="ppo",
+                label="PPO, dense, KL 0.01",
+                options="--reward dense --kl-penalty reward --kl-coefficient 0.01",
+                start="bc",
+            ),
+            "ppo+kl-0.1": Variant(
+                algorithm="ppo",
+                label="PPO, dense, KL 0.1",
+                options="--reward dense --kl-penalty reward --kl-coefficient 0.1",
+                start="bc",
+            ),
+        },
+    ),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ablation:
+    """Variants side by side.
+
+    Attributes:
+        name: of its figure.
+        title: what is taken away or added.
+        env: where.
+        variants: their names, the usual way first.
+    """
+
+    name: str
+    title: str
+    env: str
+    variants: tuple[str, ...]
+
+
+ABLATIONS = (
+    Ablation(
+        name="cloning",
+        title="A clone to start from",
+        env=NER,
+        variants=("ppo", "ppo+scratch", "ppo+imitation"),
+    ),
+    Ablation(
+        name="dense-ner",
+        title="Dense rewards, tagging",
+        env=NER,
+        variants=("ppo", "ppo+dense", "epsilon-greedy", "epsilon-greedy+dense"),
+    ),
+    Ablation(
+        name="dense-summarization",
+        title="Dense rewards, summarization",
+        env=SUMMARIZATION,
+        variants=("ppo", "ppo+terminal"),
+    ),
+    Ablation(
+        name="masks",
+        title="Masks of illegal actions",
+        env=NER,
+        variants=("ppo", "ppo+unmasked", "ppo+scratch", "ppo+scratch+unmasked"),
+    ),
+    Ablation(
+        name="kl",
+        title="KL to the start, as a cost in the reward",
+        env=SUMMARIZATION,
+        variants=("ppo", "ppo+kl-0.01", "ppo+kl-0.1"),
+    ),
+    Ablation(
+        name="lora",
+        title="What trains: all weights, LoRA, the heads",
+        env=NER,
+        variants=("ppo", "ppo+lora", "ppo+heads"),
+    ),
+)
+LABELS = {
+    (trainings.env, name): variant.label
+    for trainings in TRAININGS
+    for name, variant in trainings.variants.items()
+}
+"""Environment and variant -> its label."""
+
+
+def table(ablation: Ablation, records: Sequence[Record]) -> str:
+    """Markdown: a line a variant; means over seeds with 95 % t intervals."""
+    lines = [
+        "| variant | score on the test split [95 %] | its start | minutes | seeds |",
+        "|---|---|---|---|---|",
+    ]
+    for name in ablation.variants:
+        own = runs_of(ablation, name, records)
+        if own:
+            starts = [run.score(CLONED) for run in own if CLONED in run.scores]
+            start = str(spread(starts, 0, 1)) if starts else "random weights"
+            minutes = spread([run.training_seconds / 60 for run in own]).mean
+            lines.append(
+                f"| {LABELS[ablation.env, name]} | {spread([run.score() for run in own], 0, 1)} | "
+                f"{start} | {minutes:.1f} | {len(own)} |"
+            )
+    return "\n".join(lines)
+
+
+def runs_of(ablation: Ablation, name: str, records: Sequence[Record]) -> list[Record]:
+    """The trainings of a variant."""
+    return [run for run in records if (run.env, run.agent) == (ablation.env, name)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Train variants that differ in one thing, and compare them on the test split."""
+
+    out: Path = Path("runs/ablations")
+    """A folder; each training has one in it: ENV/VARIANT/SEED."""
+    seeds: int | None = None
+    """The first so many; all by default."""
+    jobs: int = CORES
+    """Trainings at a time, each on one core."""
+    options: str = ""
+    """More options of every training but the clones, for a trial."""
+
+
+def run(settings: Settings) -> int:
+    """Train, write the records, print the tables; the exit status."""
+    wanted = [
+        cell
+        for trainings in TRAININGS
+        for cell in trainings.cells(settings.out, settings.seeds, settings.options)
+    ]
+    records, status = train(wanted, settings.out, settings.jobs)
+    for ablation in ABLATIONS:
+        print(f"**{ablation.title}** ({ablation.env})\n\n{table(ablation, records)}\n")
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(run(tyro.cli(Settings, prog="python -m benchmarks.ablations", description=__doc__)))
