@@ -164,7 +164,7 @@ LABELS = {
 """Environment and variant -> its label."""
 
 
-def table(ablation: Ablation, records: Sequence[Record]) -> str:
+def ablation_table(ablation: Ablation, records: Sequence[Record]) -> str:
     """Markdown: a line a variant; means over seeds with 95 % t intervals."""
     lines = [
         "| variant | score on the test split [95 %] | its start | minutes | seeds |",
@@ -211,7 +211,7 @@ def run(settings: Settings) -> int:
     ]
     records, status = train(wanted, settings.out, settings.jobs)
     for ablation in ABLATIONS:
-        print(f"**{ablation.title}** ({ablation.env})\n\n{table(ablation, records)}\n")
+        print(f"**{ablation.title}** ({ablation.env})\n\n{ablation_table(ablation, records)}\n")
     return status
 
 

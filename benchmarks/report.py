@@ -17,6 +17,7 @@ import tyro
 from matplotlib.figure import Figure
 
 from agents.checkpoint import write_atomically
+from benchmarks.ablations import ABLATIONS, ablation_table
 from benchmarks.figures import as_svg
 from benchmarks.learning_figures import (
     aggregate_figure,
@@ -27,8 +28,24 @@ from benchmarks.learning_figures import (
 from benchmarks.learning_table import aggregate, aggregated, section
 from benchmarks.measurement_table import markdown_table, measurement_of
 from benchmarks.page import as_page
+from benchmarks.randomness import (
+    ENV,
+    SOURCE_TRAININGS,
+    SWEEPS,
+    Answers,
+    answers_table,
+    read_answers,
+    sources_table,
+    sweep_table,
+)
 from benchmarks.records import Record, read_records
 from benchmarks.speed_figures import ratios_figure
+from benchmarks.study_figures import (
+    ablation_figure,
+    answers_figure,
+    sources_figure,
+    sweeps_figure,
+)
 from benchmarks.suites import CLONE
 
 RESULTS = Path(__file__).parent / "results"
@@ -45,6 +62,10 @@ class Settings:
     """Records of `benchmarks.learning`."""
     speed: tuple[Path, ...] = tuple(sorted(RESULTS.glob("speed*.json")))
     """Files of `benchmarks.throughput --out`."""
+    ablations: Path | None = RESULTS / "ablations.jsonl"
+    """Records of `benchmarks.ablations`."""
+    randomness: Path | None = RESULTS / "randomness.jsonl"
+    """Records of `benchmarks.randomness`; the answers stand beside, in NAME-answers.jsonl."""
     out: Path = Path("runs/report")
     """A folder: report.md with its figures, report.html."""
 
@@ -66,11 +87,24 @@ def report(settings: Settings) -> Part:
         OSError: a file cannot be read.
     """
     records = read_records(settings.learning)
-    parts = [Part(f"# {TITLE}\n", {})]
-    parts += [learning_part(records)] if records else []
+    parts = [Part(f"# {TITLE}\n", {}), learning_part(records)]
+    if settings.ablations is not None:
+        found = read_records([settings.ablations])
+        parts.append(ablations_part(found))
+        records += found
+    if settings.randomness is not None:
+        found = read_records([settings.randomness])
+        answers = read_answers(answers_beside(settings.randomness))
+        parts.append(randomness_part(found, answers))
+        records += found
     parts += [speed_part(path) for path in settings.speed]
-    parts += [origins_part(records)] if records else []
+    parts.append(origins_part(records))
     return joined(parts)
+
+
+def answers_beside(path: Path) -> Path:
+    """The file of answers that belongs to a file of records."""
+    return path.with_name(f"{path.stem}-answers.jsonl")
 
 
 def joined(parts: Sequence[Part]) -> Part:
@@ -127,6 +161,48 @@ def learning_part(records: Sequence[Record]) -> Part:
                 shown(f"{env}-scores", f"Scores of agents on {env}", scores_figure(own)),
                 shown(f"{env}-curves", f"Learning curves on {env}", curves_figure(own)),
             ]
+    return joined(parts)
+
+
+def ablations_part(records: Sequence[Record]) -> Part:
+    """What single things bring."""
+    parts = [
+        Part(
+            "## Ablations\n\nVariants that differ in one thing, with equal numbers of actions. "
+            "Curves and points as above.\n",
+            {},
+        )
+    ]
+    for ablation in ABLATIONS:
+        text = f"### {ablation.title}: {ablation.env}\n\n{ablation_table(ablation, records)}\n"
+        figure = ablation_figure(ablation, records)
+        parts += [
+            Part(text, {}),
+            shown(f"ablation-{ablation.name}", f"{ablation.title}: curves and scores", figure),
+        ]
+    return joined(parts)
+
+
+def randomness_part(records: Sequence[Record], answers: Sequence[Answers]) -> Part:
+    """What chance does."""
+    introduction = (
+        "## Randomness\n\n"
+        f"PPO on {ENV}, {SOURCE_TRAININGS.timesteps:,} actions from a clone that is made in the "
+        "same run. In each line one source of chance is drawn anew in every training and the "
+        "others stay as they are; in the last, all are. Intervals of deviations are those of "
+        "normal scores.\n"
+    )
+    parts = [
+        Part(f"{introduction}\n{sources_table(records)}\n", {}),
+        shown("sources", "Scores of the same training by what is drawn anew",
+              sources_figure(records)),
+        Part("### Greedy and sampled answers\n\n" + answers_table(answers) + "\n", {}),
+        shown("answers", "Scores of trained agents, greedy and sampled", answers_figure(answers)),
+        Part("### Settings of exploration\n", {}),
+        shown("sweeps", "Scores over epsilon, temperature, top-p and strategies",
+              sweeps_figure(records)),
+    ]  # fmt: skip
+    parts += [Part(sweep_table(sweep, records) + "\n", {}) for sweep in SWEEPS.values()]
     return joined(parts)
 
 

@@ -1,0 +1,312 @@
+"""How much of an agent's result is luck, and what chance is good for.
+
+Bouthillier et al. 2021, "Accounting for Variance in Machine Learning Benchmarks": the same training
+again and again, one source of chance drawn anew at a time, and then all of them. Beside it:
+epsilon, temperature and top-p swept, the exploration strategies, greedy against sampled answers.
+
+Trainings that are finished are not run again.
+
+python -m benchmarks.randomness --jobs 2
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean, stdev
+from typing import NamedTuple
+
+import tyro
+from scipy.stats import chi2
+
+from agents import evaluate, load_agent
+from agents.checkpoint import write_atomically
+from benchmarks.learning import CORES
+from benchmarks.learning_table import spread
+from benchmarks.recipes import RECIPES
+from benchmarks.records import Record
+from benchmarks.variants import Trainings, Variant, train
+
+ENV = "TextNER-v0"
+PIPELINE = "--clone-episodes 300 --clone-epochs 16"
+"""The clone is made in the run, so that its chance is the run's too."""
+SOURCES = {
+    "weights": "initial weights",
+    "actions": "sampled actions",
+    "batches": "order of the data in updates",
+    "envs": "examples that come up",
+}
+"""What `agents.Seeds` draws by itself -> what it is."""
+ALL = "all"
+SEEDS = range(1, 11)
+SOURCE_TRAININGS = Trainings(
+    env=ENV,
+    timesteps=60_000,
+    seeds=SEEDS,
+    variants={
+        **{
+            f"ppo+{source}": Variant(
+                algorithm="ppo", label=label, options=PIPELINE, seeded=f"--{source}-seed"
+            )
+            for source, label in SOURCES.items()
+        },
+        f"ppo+{ALL}": Variant(algorithm="ppo", label="all of them", options=PIPELINE),
+    },
+)
+"""PPO, its sources of chance one by one and together."""
+VALUES = "epsilon-greedy"
+"""The agent that explores by action values."""
+DENSE = "--reward dense --gamma 0.8"
+EPSILONS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4)
+TEMPERATURES = (0.5, 0.75, 1.0, 1.5, 2.0)
+TOP_PS = (0.5, 0.8, 0.9, 0.95, 1.0)
+STRATEGIES = ("epsilon-greedy", "boltzmann", "ucb", "top-k", "nucleus")
+
+
+class Sweep(NamedTuple):
+    """A setting and its values.
+
+    Attributes:
+        title: what is swept, in which agent.
+        variants: value -> name of its trainings.
+    """
+
+    title: str
+    variants: dict[float | str, str]
+
+
+SWEEPS = {
+    "epsilon": Sweep(
+        "EpsilonGreedy: share of random actions",
+        {value: f"{VALUES}+epsilon-{value}" for value in EPSILONS},
+    ),
+    "temperature": Sweep(
+        "PPO: temperature of its sampling",
+        {value: f"ppo+temperature-{value}" for value in TEMPERATURES},
+    ),
+    "top-p": Sweep(
+        "EpsilonGreedy, nucleus: top-p",
+        {value: f"{VALUES}+top-p-{value}" for value in TOP_PS},
+    ),
+    "strategy": Sweep(
+        "EpsilonGreedy: exploration strategies", {name: f"{VALUES}+{name}" for name in STRATEGIES}
+    ),
+}
+"""Name -> sweep."""
+
+
+def _swept() -> Iterator[tuple[str, Variant]]:
+    for value, name in SWEEPS["epsilon"].variants.items():
+        options = f"{DENSE} --epsilon-schedule constant --epsilon-start {value}"
+        yield name, Variant(algorithm=VALUES, label=str(value), options=options, start="bc")
+    for value, name in SWEEPS["temperature"].variants.items():
+        options = f"--temperature {value}"
+        yield name, Variant(algorithm="ppo", label=str(value), options=options, start="bc")
+    for value, name in SWEEPS["top-p"].variants.items():
+        options = f"{DENSE} --exploration nucleus --top-p {value}"
+        yield name, Variant(algorithm=VALUES, label=str(value), options=options, start="bc")
+    for value, name in SWEEPS["strategy"].variants.items():
+        options = f"{DENSE} --exploration {value}"
+        yield name, Variant(algorithm=VALUES, label=str(value), options=options, start="bc")
+
+
+SWEPT_TRAININGS = Trainings(
+    env=ENV,
+    timesteps=60_000,
+    seeds=range(3),
+    clones={"bc": RECIPES[ENV].clone},
+    variants=dict(_swept()),
+)
+"""The settings of exploration, value by value."""
+ANSWERS = "answers.jsonl"
+SAMPLES = 5
+"""Times that a test split is answered by sampling."""
+ANSWER_TEMPERATURES = (0.5, 1.0)
+
+
+class Answers(NamedTuple):
+    """What one trained agent scores on the test split when it answers in one way."""
+
+    seed: int
+    """Of its training."""
+    temperature: float
+    """Of the sampling; 0 for the likeliest actions."""
+    scores: list[float]
+    """One each time that the split was answered."""
+
+
+def answer(out: Path, seeds: Sequence[int], episodes: int | None) -> list[Answers]:
+    """Let the trained agents answer greedily and by sampling; kept where it was done before.
+
+    Args:
+        out: the study's folder.
+        seeds: of the trainings with all sources of chance.
+        episodes: of the test split; None for all.
+    """
+    path = out / ANSWERS
+    found = read_answers(path) if path.exists() else []
+    done = {each.seed for each in found}
+    for seed in seeds:
+        best = out / ENV / f"ppo+{ALL}" / str(seed) / "best"
+        if seed in done or not best.exists():
+            continue
+        agent = load_agent(best)
+        for temperature in (0.0, *ANSWER_TEMPERATURES):
+            agent.model.temperature = temperature or 1.0
+            scores = [
+                evaluate(
+                    agent,
+                    ENV,
+                    split="test",
+                    episodes=episodes,
+                    deterministic=temperature == 0,
+                    seed=sample,
+                ).score.value
+                for sample in range(SAMPLES if temperature else 1)
+            ]
+            found.append(Answers(seed, temperature, scores))
+        lines = [json.dumps(each._asdict()) + "\n" for each in found]
+        write_atomically(path, "".join(lines).encode())
+    return found
+
+
+def read_answers(path: Path) -> list[Answers]:
+    """What `answer` wrote.
+
+    Raises:
+        ValueError: a line is none; says which.
+    """
+    found = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            found.append(Answers(**json.loads(line)))
+        except (json.JSONDecodeError, TypeError) as error:
+            raise ValueError(f"{path}, line {number} holds no answers: {error}") from error
+    return found
+
+
+class Deviation(NamedTuple):
+    """The standard deviation of scores, with its 95 % interval if they are normal."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        """As text.
+
+        >>> print(deviation([0.5, 0.6, 0.7, 0.8]))
+        0.129 [0.073, 0.481]
+        """
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
+def deviation(scores: Sequence[float]) -> Deviation:
+    """Of at least two scores: n - 1 times their variance over the true one is chi-squared."""
+    freedom = len(scores) - 1
+    found = stdev(scores)
+    low, high = (
+        found * math.sqrt(freedom / float(chi2.ppf(share, freedom))) for share in (0.975, 0.025)
+    )
+    return Deviation(found, low, high)
+
+
+def scores_of(records: Sequence[Record], name: str) -> list[float]:
+    """The test scores of a variant's trainings."""
+    return [run.score() for run in records if run.agent == name]
+
+
+def sources_table(records: Sequence[Record]) -> str:
+    """Markdown: the scores' deviation by what is drawn anew."""
+    lines = [
+        "| drawn anew | mean | lowest | highest | standard deviation [95 %] | "
+        "share of the variance of all | trainings |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    every = scores_of(records, f"ppo+{ALL}")
+    for name, variant in SOURCE_TRAININGS.variants.items():
+        scores = scores_of(records, name)
+        if len(scores) < 2:
+            continue
+        share = f"{stdev(scores) ** 2 / stdev(every) ** 2:.0%}" if len(every) > 1 else ""
+        lines.append(
+            f"| {variant.label} | {mean(scores):.3f} | {min(scores):.3f} | {max(scores):.3f} | "
+            f"{deviation(scores)} | {share} | {len(scores)} |"
+        )
+    return "\n".join(lines)
+
+
+def sweep_table(sweep: Sweep, records: Sequence[Record]) -> str:
+    """Markdown: a line a value; means over seeds with 95 % t intervals."""
+    lines = [f"| {sweep.title} | score on the test split [95 %] | seeds |", "|---|---|---|"]
+    for value, name in sweep.variants.items():
+        scores = scores_of(records, name)
+        if scores:
+            lines.append(f"| {value} | {spread(scores, 0, 1)} | {len(scores)} |")
+    return "\n".join(lines)
+
+
+def answers_table(answers: Sequence[Answers]) -> str:
+    """Markdown: greedy and sampled answers of the same agents."""
+    lines = [
+        "| answers | mean over agents [95 %] | deviation between agents | "
+        "deviation between samples of an agent | agents |",
+        "|---|---|---|---|---|",
+    ]
+    for temperature in (0.0, *ANSWER_TEMPERATURES):
+        own = [each.scores for each in answers if each.temperature == temperature]
+        if len(own) < 2:
+            continue
+        name = f"sampled, temperature {temperature}" if temperature else "the likeliest actions"
+        means = [mean(scores) for scores in own]
+        within = ""
+        if temperature:
+            within = f"{math.sqrt(mean(stdev(scores) ** 2 for scores in own)):.4f}"
+        lines.append(
+            f"| {name} | {spread(means, 0, 1)} | {stdev(means):.4f} | {within} | {len(own)} |"
+        )
+    return "\n".join(lines)
+
+
+def tables(records: Sequence[Record], answers: Sequence[Answers]) -> str:
+    """Markdown: all of them."""
+    parts = [sources_table(records), answers_table(answers)]
+    parts += [sweep_table(sweep, records) for sweep in SWEEPS.values()]
+    return "\n\n".join(parts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Train the same agent again and again, and see what chance does."""
+
+    out: Path = Path("runs/randomness")
+    """A folder; each training has one in it: ENV/VARIANT/SEED."""
+    seeds: int | None = None
+    """The first so many of each; all by default."""
+    jobs: int = CORES
+    """Trainings at a time, each on one core."""
+    options: str = ""
+    """More options of every training but the clones, for a trial."""
+    episodes: int | None = None
+    """Of the test split, for answers of trained agents; None for all."""
+
+
+def run(settings: Settings) -> int:
+    """Train, let agents answer, print the tables; the exit status."""
+    wanted = [
+        cell
+        for trainings in (SOURCE_TRAININGS, SWEPT_TRAININGS)
+        for cell in trainings.cells(settings.out, settings.seeds, settings.options)
+    ]
+    records, status = train(wanted, settings.out, settings.jobs)
+    answers = answer(settings.out, SEEDS[: settings.seeds], settings.episodes)
+    print(tables(records, answers))
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(run(tyro.cli(Settings, prog="python -m benchmarks.randomness", description=__doc__)))

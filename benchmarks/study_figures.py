@@ -1,0 +1,121 @@
+"""Figures of the studies: ablations, and what chance does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import mean, stdev
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from benchmarks.ablations import LABELS, Ablation, runs_of
+from benchmarks.figures import BLUE, GREY, OTHERS, VERMILLION, Look, legend, new_figure
+from benchmarks.learning_figures import mean_curve
+from benchmarks.learning_table import spread
+from benchmarks.randomness import (
+    ALL,
+    ANSWER_TEMPERATURES,
+    SOURCE_TRAININGS,
+    SWEEPS,
+    Answers,
+    deviation,
+    scores_of,
+)
+from benchmarks.records import Record
+
+
+def ablation_figure(ablation: Ablation, records: Sequence[Record]) -> Figure:
+    """Learning curves of variants, and what they score on the test split."""
+    found = [(name, runs_of(ablation, name, records)) for name in ablation.variants]
+    figure, (curves, scores) = new_figure(3.4, columns=2, width_ratios=(3, 2))
+    for row, (name, runs) in enumerate(found):
+        colour, marker = OTHERS[row]
+        curve = mean_curve(runs, "timesteps")
+        curves.plot(
+            curve.x / 1e3, curve.middle, color=colour, marker=marker, markevery=8, markersize=5,
+            label=LABELS[ablation.env, name],
+        )  # fmt: skip
+        curves.fill_between(curve.x / 1e3, curve.low, curve.high, color=colour, alpha=0.15, lw=0)
+        _dots(scores, row, [run.score() for run in runs], OTHERS[row])
+    score_name = found[0][1][0].score_name
+    curves.set_xlabel("actions (thousands)")
+    curves.set_ylabel(f"{score_name}, validation split")
+    scores.set_xlabel(f"{score_name}, test split")
+    scores.set_yticks([])
+    scores.set_ylim(len(found) - 0.4, -0.6)
+    legend(figure, 2)
+    return figure
+
+
+def _dots(axes: Axes, row: int, scores: Sequence[float], look: Look) -> None:
+    """A row of scores: each, their mean, and its 95 % interval."""
+    middle, low, high, _ = spread(scores, 0, 1)
+    if low is not None and high is not None:
+        axes.plot([low, high], [row, row], color=look.colour, linewidth=2)
+    axes.plot(middle, row, marker=look.marker, color=look.colour, markersize=8)
+    axes.plot(scores, [row] * len(scores), "|", color=look.colour, markersize=12, alpha=0.7)
+
+
+def sources_figure(records: Sequence[Record]) -> Figure:
+    """Scores by what is drawn anew, and their deviation with its interval."""
+    variants = [
+        (name, variant.label, scores)
+        for name, variant in SOURCE_TRAININGS.variants.items()
+        if len(scores := scores_of(records, name)) > 1
+    ]
+    figure, (left, right) = new_figure(2.6, columns=2, sharey=True, width_ratios=(3, 2))
+    for row, (name, _, scores) in enumerate(variants):
+        colour = VERMILLION if name.endswith(ALL) else BLUE
+        left.plot(scores, [row] * len(scores), "o", color=colour, alpha=0.55, markeredgewidth=0)
+        left.plot(mean(scores), row, "|", color=colour, markersize=20, markeredgewidth=2)
+        value, low, high = deviation(scores)
+        right.plot([low, high], [row, row], color=colour, linewidth=2)
+        right.plot(value, row, "o", color=colour)
+    left.set_yticks(range(len(variants)), [label for _, label, _ in variants])
+    left.set_ylim(len(variants) - 0.5, -0.5)
+    left.set_xlabel("F1 on the test split, one dot a training")
+    right.set_xlabel("standard deviation of F1")
+    right.set_xlim(left=0)
+    for axes in (left, right):
+        axes.grid(axis="y", visible=False)
+    return figure
+
+
+def sweeps_figure(records: Sequence[Record]) -> Figure:
+    """Scores over the settings of exploration, each seed and their mean."""
+    figure, panels = new_figure(5.4, columns=2, rows=2, sharey=True)
+    for axes, sweep in zip(panels, SWEEPS.values(), strict=True):
+        found = [(v, scores) for v, name in sweep.variants.items()
+                 if (scores := scores_of(records, name))]  # fmt: skip
+        for place, (_, scores) in enumerate(found):
+            axes.plot([place] * len(scores), scores, "o", color=BLUE, alpha=0.5, markeredgewidth=0)
+        axes.plot(
+            range(len(found)), [mean(scores) for _, scores in found], color=BLUE, marker="_",
+            markersize=16, linestyle="" if sweep is SWEEPS["strategy"] else "-",
+        )  # fmt: skip
+        axes.set_xticks(range(len(found)), [str(value) for value, _ in found], fontsize=8)
+        axes.set_title(sweep.title, fontsize=9)
+        axes.grid(axis="x", visible=False)
+    for axes in panels[::2]:
+        axes.set_ylabel("F1, test split")
+    return figure
+
+
+def answers_figure(answers: Sequence[Answers]) -> Figure:
+    """Each trained agent's scores, greedy and sampled."""
+    figure, (axes,) = new_figure(2.8)
+    seeds = sorted({each.seed for each in answers})
+    for number, temperature in enumerate((0.0, *ANSWER_TEMPERATURES)):
+        colour, marker = OTHERS[number]
+        own = {each.seed: each.scores for each in answers if each.temperature == temperature}
+        label = f"sampled, temperature {temperature}" if temperature else "the likeliest actions"
+        places = [place + 0.2 * (number - 1) for place, seed in enumerate(seeds) if seed in own]
+        means = [mean(own[seed]) for seed in seeds if seed in own]
+        errors = [stdev(own[s]) if len(own[s]) > 1 else 0.0 for s in seeds if s in own]
+        axes.errorbar(places, means, errors, fmt=marker, color=colour, label=label, capsize=3)
+    axes.set_xticks(range(len(seeds)), [str(seed) for seed in seeds])
+    axes.set_xlabel("training (seed)")
+    axes.set_ylabel("F1, test split")
+    axes.axhline(1, color=GREY, linewidth=0.8, linestyle="--")
+    legend(figure, 3)
+    return figure
