@@ -40,6 +40,7 @@ from agents.run_log import RunLog, open_log
 from agents.seeds import Seeds
 from agents.settings import PolicyConfig, TrainingConfig
 from agents.state import read_agent, write_agent
+from agents.threads import threads_for
 
 AnyEnv = str | gymnasium.Env[Any, Any] | VectorEnv[Any, Any, Any]
 Callback = Callable[[Any], bool | None]
@@ -147,6 +148,9 @@ class LanguageAgent(ABC):
     ) -> Self:
         """Train for at least `total_timesteps` more actions, in whole iterations.
 
+        A small model on the CPU gets one thread, unless the environment variable OMP_NUM_THREADS
+        says how many.
+
         Args:
             total_timesteps: None goes on with an interrupted training (of a loaded checkpoint)
                 exactly as it would have gone, or else takes `default_timesteps`.
@@ -166,7 +170,7 @@ class LanguageAgent(ABC):
         self._begin_leg(total_timesteps)
         folder = None if run_dir is None else Path(run_dir)
         main = self.processes.main
-        with self._open_log(folder, progress_bar, wandb) as log:
+        with self._open_log(folder, progress_bar, wandb) as log, threads_for(self.model):
             while self.num_timesteps < self.leg_end:
                 began, before = time.perf_counter(), self.num_timesteps
                 try:

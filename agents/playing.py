@@ -28,6 +28,7 @@ from agents.predictor import (
 )
 from agents.rollout import Choose, Played, play_examples
 from agents.text_play import play_texts
+from agents.threads import threads_for
 
 
 def play_split(
@@ -68,9 +69,10 @@ def play_split(
     if isinstance(agent, TextPredictor):
         slots = min(agent.text_concurrency, env.num_envs)
         return examples, play_texts(agent, *text_env, examples, slots, deterministic, seed)
-    return examples, play_examples(
-        env, contract, examples, chooser(agent, contract, deterministic), seed
-    )
+    with threads_for(getattr(agent, "model", None)):
+        return examples, play_examples(
+            env, contract, examples, chooser(agent, contract, deterministic), seed
+        )
 
 
 def chooser(

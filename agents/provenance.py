@@ -18,6 +18,8 @@ from typing import Any
 import gymnasium
 import torch
 
+from agents.threads import CHOSEN
+
 PROVENANCE = "provenance.jsonl"
 """In a run's folder: a line for the run, and one for each time that it was resumed."""
 PACKAGES = (
@@ -71,7 +73,7 @@ def machine() -> dict[str, Any]:
         "platform": platform.platform(),
         "processor": processor(),
         "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
+        "threads": os.environ.get(CHOSEN),  # None: as many as `threads_for` gives the model
         "gpus": [torch.cuda.get_device_name(each) for each in range(torch.cuda.device_count())],
     }
 

@@ -268,7 +268,7 @@ def _software(records: Sequence[Record]) -> str:
             machine = origin["machine"]
             text = (
                 f"{versions}; {machine['platform']}, {machine['processor']}, {machine['cores']} "
-                f"cores, {machine['threads']} thread(s)"
+                f"cores, threads: {machine['threads'] or 'by the model'}"
             )
         counts[text] = counts.get(text, 0) + 1
     return "\n".join(f"- {count} trainings: {text}" for text, count in counts.items())

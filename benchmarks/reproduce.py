@@ -22,6 +22,7 @@ import tyro
 from agents.ladder import CURVE
 from agents.provenance import PROVENANCE, git_state, machine, versions
 from agents.run_log import METRICS
+from agents.threads import CHOSEN
 
 MODULES = ("agents.train", "benchmarks.train_sb3")
 """What may have made a run: a folder from a stranger can name nothing else."""
@@ -63,10 +64,12 @@ def reproduce(run: Path, out: Path) -> list[str]:
     if out.resolve() == run.resolve():
         raise NotReproducible(f"--out {out} is the run itself: choose another folder")
     command = [*command_of(origin, run), "--out", str(out)]
-    threads = str(origin["machine"]["threads"])
+    threads = origin["machine"]["threads"]
+    chosen = {} if threads is None else {CHOSEN: str(threads)}
+    others = {name: value for name, value in os.environ.items() if name != CHOSEN}
     print(f"running python {' '.join(command)}", flush=True)
     done = subprocess.run(  # noqa: S603  one of MODULES
-        [sys.executable, *command], env={**os.environ, "OMP_NUM_THREADS": threads}, check=False
+        [sys.executable, *command], env=others | chosen, check=False
     )
     if done.returncode:
         raise NotReproducible(f"the command of {run} failed, with exit status {done.returncode}")
