@@ -18,7 +18,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-pinned test-oldest test-slow lint types format bench gallery build clean
+.PHONY: help demo test test-pinned test-oldest test-slow smoke lint types format bench report gallery build clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ test-oldest: $(OLDEST)/.installed ## environments and agents with the oldest Gym
 test-slow: $(INSTALLED) ## the tests that take minutes
 	$(PYTEST) -m slow --hypothesis-seed=0
 
+smoke: $(INSTALLED) ## a little of every training of the learning benchmark, to see that it runs
+	$(BIN)/python -m benchmarks.learning --suite smoke --out runs/smoke
+
 lint: $(INSTALLED) ## ruff: rules and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -54,6 +57,9 @@ format: $(INSTALLED) ## rewrite the code in ruff's format
 
 bench: $(INSTALLED) ## measure the speed of environments and agents
 	$(BIN)/python -m benchmarks.throughput $(BENCH_ARGS)
+
+report: $(INSTALLED) ## figures and tables of the committed results, in runs/report
+	$(BIN)/python -m benchmarks.report --out runs/report
 
 gallery: $(INSTALLED) ## write docs/gallery.md, episodes of each environment
 	$(BIN)/python -m textenvs.gallery

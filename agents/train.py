@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import gymnasium
@@ -51,16 +51,30 @@ def rl_settings(name: str) -> type[RLSettings]:
     )
 
 
-def main() -> None:
-    """Read the command line and train."""
+def read(arguments: Sequence[str] | None = None) -> Settings:
+    """The settings that a command line says.
+
+    Args:
+        arguments: algorithm and options; those of this process by default.
+
+    Raises:
+        SystemExit: they are none; what is wrong is printed.
+    """
     commands: dict[str, Callable[..., Settings]] = {"bc": TrainBC}
     commands |= {name: rl_settings(name) for name in RL}
-    settings = tyro.extras.subcommand_cli_from_dict(
+    settings: Settings = tyro.extras.subcommand_cli_from_dict(
         commands,
         prog="python -m agents.train",
         description=__doc__,
+        args=arguments,
         config=(tyro.conf.OmitArgPrefixes,),
     )
+    return settings
+
+
+def main() -> None:
+    """Read the command line and train."""
+    settings = read()
     try:
         train(algorithm_of(settings), settings)
     except (AgentError, TrainingDiverged, gymnasium.error.Error) as error:

@@ -28,16 +28,17 @@ def test_the_interquartile_mean_is_that_of_the_middle_half() -> None:
 
 
 def test_seeds_are_drawn_in_each_environment_by_itself() -> None:
-    for drawn, scores in zip(resampled(SCORES, RNG), SCORES, strict=True):
-        assert len(drawn) == len(scores)
-        assert set(drawn) <= set(scores)
+    for drawn_RS, scores in zip(resampled(SCORES, RNG, 20), SCORES, strict=True):
+        assert drawn_RS.shape == (20, len(scores))
+        assert set(drawn_RS.ravel()) <= set(scores)
+        assert len({tuple(drawn) for drawn in drawn_RS}) == 20
     same = [[0.25] * 5, [0.75] * 5]
     assert estimate(interquartile_mean, same, 50) == (0.5, 0.5, 0.5)
 
 
 def test_one_environment_is_the_percentile_bootstrap() -> None:
     scores = RNG.normal(size=30)
-    mean = lambda each: float(np.mean(np.concatenate(each)))  # noqa: E731
+    mean = lambda each: np.concatenate(each, axis=-1).mean(axis=-1)  # noqa: E731
     low, high = bootstrap(mean, [scores], 20_000)
     reference = scipy_bootstrap(
         (scores,), np.mean, n_resamples=20_000, method="percentile", rng=RNG
@@ -47,7 +48,7 @@ def test_one_environment_is_the_percentile_bootstrap() -> None:
 
 def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
     """Two environments of means 0 and 1, 20 seeds each: of 300 intervals some 95 % hold 0.5."""
-    mean = lambda each: float(np.mean(np.concatenate(each)))  # noqa: E731
+    mean = lambda each: np.concatenate(each, axis=-1).mean(axis=-1)  # noqa: E731
     rng = np.random.default_rng(1)
     held = 0
     for _ in range(300):

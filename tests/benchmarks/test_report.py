@@ -1,0 +1,130 @@
+"""The report says what the results say, shows every figure, and needs no network."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from benchmarks import report
+from benchmarks.ablations import ABLATIONS, LABELS
+from benchmarks.learning_table import section
+from benchmarks.measurement_table import facts, measurement_of
+from benchmarks.measuring import Measurement
+from benchmarks.page import as_page
+from benchmarks.randomness import SOURCE_TRAININGS, SWEPT_TRAININGS, Answers
+from benchmarks.readme_tables import CORE
+from benchmarks.records import Record, read_records, write_records
+from benchmarks.report import Part, Settings
+
+RECORDS = read_records([CORE])
+RUNS = [r for r in RECORDS if (r.env, r.agent) == ("TextNER-v0", "ppo")]
+MEASURED = Measurement(
+    what="one", unit="steps/s", rates=(2.0, 4.0), against="other", against_rates=(1.0, 1.0),
+    required=5.0,
+)  # fmt: skip
+
+
+def renamed(env: str, names: list[str]) -> list[Record]:
+    """Runs as a study would have them."""
+    return [run._replace(env=env, agent=name) for name in names for run in RUNS]
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    folder = tmp_path_factory.mktemp("results")
+    ablations = [run for env, name in LABELS for run in renamed(env, [name])]
+    write_records(folder / "ablations.jsonl", ablations)
+    variants = [*SOURCE_TRAININGS.variants, *SWEPT_TRAININGS.variants]
+    write_records(folder / "randomness.jsonl", renamed("TextNER-v0", variants))
+    answers = [Answers(seed, t, [0.5, 0.75]) for seed in (1, 2) for t in (0.0, 0.5, 1.0)]
+    lines = [json.dumps(each._asdict()) + "\n" for each in answers]
+    (folder / "randomness-answers.jsonl").write_text("".join(lines))
+    origin = {
+        "command": "python -m benchmarks.throughput", "commit": "0" * 40, "versions": {"a": "1"},
+        "machine": {"platform": "p", "cores": 2}, "threads": 1,
+        "measurements": facts([MEASURED]),
+    }  # fmt: skip
+    (folder / "speed-agents.json").write_text(json.dumps(origin))
+    return Settings(
+        learning=(CORE,),
+        ablations=folder / "ablations.jsonl",
+        randomness=folder / "randomness.jsonl",
+        speed=(folder / "speed-agents.json",),
+        out=folder / "report",
+    )
+
+
+@pytest.fixture(scope="module")
+def made(settings: Settings) -> Part:
+    return report.report(settings)
+
+
+def test_every_table_and_figure_is_there(made: Part) -> None:
+    for env in {record.env for record in RECORDS}:
+        assert section([record for record in RECORDS if record.env == env]) in made.text
+    for ablation in ABLATIONS:
+        assert ablation.title in made.text
+    assert re.findall(r"\]\((figures/[^)]+)\)", made.text) == list(made.images)
+    assert "| one | 3 | steps/s | other | 1 | 3 [2, 4] | 5 x | NO, MISSED |" in made.text
+    for record in RECORDS:
+        assert record.commands[-1] in made.text
+
+
+def test_figures_name_their_axes(made: Part) -> None:
+    for address, svg in made.images.items():
+        texts = "".join(ElementTree.fromstring(svg).itertext())  # noqa: S314  our own
+        assert any(word in texts for word in ("split", "score", "times as much")), address
+        assert "0 to 1" not in texts
+
+
+class Page(HTMLParser):
+    """The addresses and scripts of a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.addresses: list[str] = []
+        self.tags: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.addresses += [value or "" for name, value in attrs if name in ("src", "href")]
+
+
+def test_the_page_stands_alone(settings: Settings, made: Part) -> None:
+    report.write(made, settings.out)
+    text = (settings.out / "report.html").read_text(encoding="utf-8")
+    page = Page()
+    page.feed(text)
+    assert page.addresses
+    assert all(address.startswith("data:image/svg+xml;") for address in page.addresses)
+    assert not page.tags & {"script", "link", "iframe"}
+    assert (settings.out / "report.md").read_text(encoding="utf-8") == made.text
+    for address, svg in made.images.items():
+        assert (settings.out / address).read_text(encoding="utf-8") == svg
+
+
+def test_the_same_results_give_the_same_report(settings: Settings, made: Part) -> None:
+    again = report.learning_part(RECORDS)
+    assert again.text in made.text
+    assert all(made.images[address] == svg for address, svg in again.images.items())
+
+
+def test_an_image_that_is_missing() -> None:
+    with pytest.raises(KeyError, match=r"a\.svg"):
+        as_page("![a](a.svg)", "t", {})
+
+
+def test_what_is_no_result(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "speed.json"
+    path.write_text("{}")
+    with pytest.raises(ValueError, match=r"is no file of benchmarks.throughput: KeyError"):
+        report.speed_part(path)
+
+
+def test_a_measurement_is_read_as_it_was_written() -> None:
+    assert measurement_of(json.loads(json.dumps(facts([MEASURED])))[0]) == MEASURED
