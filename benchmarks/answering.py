@@ -35,9 +35,9 @@ class MeasuredQA(QATask):
     def __init__(
         self, prompt_tokens: int, answer_tokens: int, *, ragged: bool, count: int, tokenizer: Any
     ) -> None:
+        self._prompt_tokens = prompt_tokens
         super().__init__(constrain=False, max_new_tokens=answer_tokens, tokenizer=tokenizer)
         self.ragged = ragged
-        self._prompt_tokens = prompt_tokens
         fitting = (e for e in self.examples if self._measure(e).prompt <= prompt_tokens)
         self.examples = list(islice(fitting, count))
         assert len(self.examples) == count, "most of the built-in prompts are shorter"
@@ -53,7 +53,7 @@ class MeasuredQA(QATask):
         return row
 
     def _allow(self, limits: Limits) -> None:
-        super()._allow(limits)
+        super()._allow(limits._replace(prompt=max(limits.prompt, self._prompt_tokens)))
         self.eos_action = -1
 
     def episodes(self, num_slots: int) -> QAEpisodes:

@@ -39,7 +39,8 @@ from benchmarks.randomness import (
     sweep_table,
 )
 from benchmarks.records import Record, read_records
-from benchmarks.speed_figures import ratios_figure
+from benchmarks.scaling import growth_of, growth_table
+from benchmarks.speed_figures import growths_figure, ratios_figure
 from benchmarks.study_figures import (
     ablation_figure,
     answers_figure,
@@ -215,18 +216,29 @@ def speed_part(path: Path) -> Part:
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
         measured = [measurement_of(each) for each in facts["measurements"]]
+        growths = [growth_of(each) for each in facts["growths"]]
         origin = _origin_of_speed(facts)
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is no file of benchmarks.throughput: {error!r}") from error
     name = path.stem.removeprefix("speed-").removeprefix("speed") or "all"
+    parts = [Part(f"## Speed: {name}\n\n{origin}\n", {})]
     text = (
-        f"## Speed: {name}\n\n{origin}\n\n{markdown_table(measured)}\n\n"
+        f"{markdown_table(measured)}\n\n"
         "Each thing is measured in turn with what it is compared with; the points are ratios of "
         "medians, the lines reach from the lowest to the highest round, and a bar is what was "
         "asked for.\n"
     )
-    figure = shown(f"speed-{name}", f"Ratios of speed: {name}", ratios_figure(measured))
-    return joined([Part(text, {}), figure])
+    if measured:
+        figure = shown(f"speed-{name}", f"Ratios of speed: {name}", ratios_figure(measured))
+        parts += [Part(text, {}), figure]
+    if growths:
+        text = (
+            f"### How costs grow\n\n{growth_table(growths)}\n\nThe exponent is that of the power "
+            "law that fits best; the last doubling is the slope between the two largest sizes. "
+            "Dotted: in proportion to the size.\n"
+        )
+        parts += [Part(text, {}), shown("growth", "Costs over sizes", growths_figure(growths))]
+    return joined(parts)
 
 
 def _origin_of_speed(facts: dict[str, Any]) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import median
 
 from matplotlib.figure import Figure
 
-from benchmarks.figures import BLUE, GREY, VERMILLION, new_figure
+from benchmarks.figures import BLUE, GREY, OTHERS, VERMILLION, legend, new_figure
 from benchmarks.measuring import Measurement
+from benchmarks.scaling import UNITS, Growth
 
 
 def ratios_figure(measurements: Sequence[Measurement]) -> Figure:
@@ -32,4 +34,31 @@ def ratios_figure(measurements: Sequence[Measurement]) -> Figure:
     axes.set_ylim(len(measurements) - 0.4, -0.6)
     axes.set_xlabel("times as much (logarithmic)")
     axes.grid(axis="y", visible=False)
+    return figure
+
+
+def growths_figure(growths: Sequence[Growth]) -> Figure:
+    """How costs grow, a panel for what grows; a dotted line has slope 1."""
+    axes_of = list(dict.fromkeys(growth.over for growth in growths))
+    costs = list(dict.fromkeys(growth.what for growth in growths))
+    rows = (len(axes_of) + 1) // 2
+    figure, panels = new_figure(2.4 * rows + 0.5, columns=2, rows=rows)
+    for panel in panels[len(axes_of) :]:
+        panel.set_visible(False)
+    for number, (panel, over) in enumerate(zip(panels, axes_of, strict=False)):
+        own = [growth for growth in growths if growth.over == over]
+        for growth in own:
+            colour, marker = OTHERS[costs.index(growth.what)]
+            taken = [1e3 * median(each) for each in growth.seconds]
+            label = None if number else growth.what
+            panel.plot(growth.sizes, taken, color=colour, marker=marker, markersize=5, label=label)
+            slope = [taken[0] * size / growth.sizes[0] for size in growth.sizes]
+            panel.plot(growth.sizes, slope, color=colour, linestyle=":", linewidth=1)
+        panel.set_xscale("log", base=2)
+        panel.set_yscale("log")
+        panel.set_xticks(own[0].sizes, [f"{size:,}" for size in own[0].sizes])
+        panel.set_xlabel(UNITS[over])
+    for panel in panels[::2]:
+        panel.set_ylabel("milliseconds")
+    legend(figure, 3)
     return figure

@@ -11,8 +11,8 @@ import json
 import shlex
 import sys
 import tempfile
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -22,10 +22,12 @@ import tyro
 
 from agents.checkpoint import write_atomically
 from benchmarks.acting import acting
+from benchmarks.answers import answers_beside_gem
 from benchmarks.measurement_table import facts, surroundings, table
 from benchmarks.measuring import Measurement
 from benchmarks.opening import import_beside_gymnasium, large_file, makes_of_built_in
 from benchmarks.passages import write_joined_passages, write_long_passages
+from benchmarks.scaling import SIZES, Axis, growth_table, scaling
 from benchmarks.stepping import (
     NER_DENSE,
     QA,
@@ -40,7 +42,7 @@ from benchmarks.updating import update_beside_prefixes
 from benchmarks.vec_env import vec_env_beside_dummy
 from textenvs import IDS
 
-Part: TypeAlias = Literal["environments", "agents", "training"]
+Part: TypeAlias = Literal["environments", "agents", "training", "scaling"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,8 +59,10 @@ class Effort:
         updates: A round.
         openings: Of everything that is opened or made in a fresh process.
         questions: Of the large file.
+        answers: Given as strings, a round.
         models: Presets that act.
         slots: Of the environment that they act in.
+        sizes: Over which costs grow.
     """
 
     rounds: int = 5
@@ -70,8 +74,10 @@ class Effort:
     updates: int = 5
     openings: int = 3
     questions: int = 100_000
+    answers: int = 4_000
     models: tuple[str, ...] = ("tiny", "small")
     slots: tuple[int, ...] = (16, 64)
+    sizes: Mapping[Axis, tuple[int, ...]] = field(default_factory=lambda: SIZES)
 
 
 QUICK = Effort(
@@ -84,8 +90,10 @@ QUICK = Effort(
     updates=1,
     openings=1,
     questions=300,
+    answers=20,
     models=("tiny",),
     slots=(16,),
+    sizes={"slots": (2, 4, 8)},
 )
 """Enough to see that everything runs; its numbers mean nothing."""
 
@@ -98,12 +106,15 @@ class Settings:
     """Threads of torch; small models are fastest on one."""
     quick: bool = False
     """A smoke run: everything once or twice, with numbers that mean nothing."""
-    parts: tuple[Part, ...] = ("environments", "agents", "training")
-    """What is measured; training is the one beside other libraries', in processes of its own."""
+    parts: tuple[Part, ...] = ("environments", "agents", "training", "scaling")
+    """What is measured; training is the one beside other libraries', in processes of its own;
+    scaling is how costs grow."""
     squad: Path | None = None
     """A SQuAD file for the lines about files; without one, built-in passages are joined."""
     older_trl: Path | None = None
     """Python of a virtual environment with a TRL that has PPO, to train beside it."""
+    gem: Path | None = None
+    """Python of a virtual environment with GEM (gem-llm and datasets), to answer beside it."""
     out: Path | None = None
     """Write numbers, versions, commit and command to this JSON file."""
 
@@ -121,6 +132,8 @@ def measurements(settings: Settings) -> Iterator[Measurement]:
     e = settings.effort
     if "environments" in settings.parts:
         yield from environments(e, settings.squad)
+        if settings.gem is not None:
+            yield answers_beside_gem(settings.gem, e.examples, e.answers, e.rounds)
     if "agents" in settings.parts:
         yield from acting(e.batches, e.rounds, e.models, e.slots)
         yield update_beside_prefixes(e.answer_tokens, e.updates, e.rounds)
@@ -172,6 +185,10 @@ def run(settings: Settings) -> list[Measurement]:
         measured.append(measurement)
         print(f"measured: {measurement.what}", file=sys.stderr, flush=True)
     print(table(measured))
+    growths = []
+    if "scaling" in settings.parts:
+        growths = list(scaling(settings.effort.rounds, settings.effort.sizes))
+        print(f"\n{growth_table(growths)}")
     if settings.out is not None:
         record = {
             "command": command,
@@ -180,6 +197,7 @@ def run(settings: Settings) -> list[Measurement]:
             "effort": asdict(settings.effort),
             **surroundings(),
             "measurements": facts(measured),
+            "growths": [growth._asdict() for growth in growths],
         }
         settings.out.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(settings.out, (json.dumps(record, indent=1) + "\n").encode())
@@ -196,6 +214,11 @@ def explanation(settings: Settings) -> str:
         "Steady state: examples are encoded beforehand; but for the line `cold`, the first pass "
         "over fresh ones.",
     ]
+    if "environments" in settings.parts and settings.gem is None:
+        lines.append(
+            "LEFT OUT: GEM: needs a virtual environment of its own: python -m venv V && "
+            "V/bin/pip install gem-llm datasets; then give --gem V/bin/python"
+        )
     if "training" in settings.parts:
         lines += left_out(settings.older_trl)
     if settings.quick:

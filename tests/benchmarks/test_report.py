@@ -20,6 +20,7 @@ from benchmarks.randomness import SOURCE_TRAININGS, SWEPT_TRAININGS, Answers
 from benchmarks.readme_tables import CORE
 from benchmarks.records import Record, read_records, write_records
 from benchmarks.report import Part, Settings
+from benchmarks.scaling import growth, growth_of
 
 RECORDS = read_records([CORE])
 RUNS = [r for r in RECORDS if (r.env, r.agent) == ("TextNER-v0", "ppo")]
@@ -27,6 +28,8 @@ MEASURED = Measurement(
     what="one", unit="steps/s", rates=(2.0, 4.0), against="other", against_rates=(1.0, 1.0),
     required=5.0,
 )  # fmt: skip
+
+GROWTH = growth("an update", "slots", (8, 16, 32), [[1e-3, 2e-3], [2e-3, 4e-3], [4e-3, 8e-3]])
 
 
 def renamed(env: str, names: list[str]) -> list[Record]:
@@ -47,7 +50,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     origin = {
         "command": "python -m benchmarks.throughput", "commit": "0" * 40, "versions": {"a": "1"},
         "machine": {"platform": "p", "cores": 2}, "threads": 1,
-        "measurements": facts([MEASURED]),
+        "measurements": facts([MEASURED]), "growths": [GROWTH._asdict()],
     }  # fmt: skip
     (folder / "speed-agents.json").write_text(json.dumps(origin))
     return Settings(
@@ -71,6 +74,7 @@ def test_every_table_and_figure_is_there(made: Part) -> None:
         assert ablation.title in made.text
     assert re.findall(r"\]\((figures/[^)]+)\)", made.text) == list(made.images)
     assert "| one | 3 | steps/s | other | 1 | 3 [2, 4] | 5 x | NO, MISSED |" in made.text
+    assert "| an update | slots | 8, 16, 32 | 1.5, 3, 6 | 1.00 [" in made.text
     for record in RECORDS:
         assert record.commands[-1] in made.text
 
@@ -78,8 +82,9 @@ def test_every_table_and_figure_is_there(made: Part) -> None:
 def test_figures_name_their_axes(made: Part) -> None:
     for address, svg in made.images.items():
         texts = "".join(ElementTree.fromstring(svg).itertext())  # noqa: S314  our own
-        assert any(word in texts for word in ("split", "score", "times as much")), address
-        assert "0 to 1" not in texts
+        assert any(word in texts for word in ("split", "score", "times as much", "milliseconds")), (
+            address
+        )
 
 
 class Page(HTMLParser):
@@ -128,3 +133,4 @@ def test_what_is_no_result(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
 
 def test_a_measurement_is_read_as_it_was_written() -> None:
     assert measurement_of(json.loads(json.dumps(facts([MEASURED])))[0]) == MEASURED
+    assert growth_of(json.loads(json.dumps(GROWTH._asdict()))) == GROWTH

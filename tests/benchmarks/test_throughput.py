@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,10 +13,12 @@ import pytest
 import torch
 
 from benchmarks.acting import Scene, acting_beside_generate, environments_share
+from benchmarks.answers import answers_beside_gem
 from benchmarks.environments import TRIVIAL_ID, FixedLengthQA
 from benchmarks.measurement_table import facts, table
 from benchmarks.measuring import Measurement, in_turn
 from benchmarks.passages import TOKENS, write_joined_passages, write_long_passages
+from benchmarks.scaling import scaling
 from benchmarks.stepping import NER_DENSE, all_legal, one_legal, single_steps, vector_steps
 from benchmarks.throughput import Part, Settings, measurements, run
 from benchmarks.updating import TOLERANCE, largest_difference, update_beside_prefixes
@@ -208,3 +211,17 @@ def test_a_run_prints_a_table_and_writes_a_file(
     first = record["measurements"][0]
     assert (first["rates"], first["ratio"]) == ([10.0, 40.0, 20.0], 2.0)
     assert first["round_ratios"] == [1.0, 4.0, 4.0]
+
+
+def test_costs_grow() -> None:
+    found = list(scaling(1, {"prefix": (64, 128), "width": (32, 64, 128)}))
+    assert [(each.what.partition(",")[0], each.over) for each in found] == [
+        ("environment", "prefix"), ("acting", "prefix"), ("update", "prefix"),
+        ("acting", "width"), ("update", "width"),
+    ]  # fmt: skip
+    assert all(each.low <= each.exponent <= each.high for each in found)
+
+
+def test_gem_that_is_not_there() -> None:
+    with pytest.raises(ChildProcessError, match="No module named 'gem'"):
+        answers_beside_gem(Path(sys.executable), 4, 4, 1)
