@@ -89,10 +89,15 @@ class Aggregated(NamedTuple):
 
 
 def aggregated(records: Sequence[Record]) -> Aggregated | None:
-    """Each agent over environments; None where fewer than two have all agents."""
-    runs = [record for record in records if record.agent != CLONE]
+    """Each agent over environments; None where fewer than two have all agents.
+
+    Agents that were trained in one environment alone are left out.
+    """
+    trained = [record for record in records if record.agent != CLONE]
+    done = {(run.env, run.agent) for run in trained}
+    several = {agent for _, agent in done if sum(agent == each for _, each in done) > 1}
+    runs = [run for run in trained if run.agent in several]
     labels = {run.agent: run.label for run in runs}
-    done = {(run.env, run.agent) for run in runs}
     envs = [
         env
         for env in dict.fromkeys(run.env for run in runs)
