@@ -1,6 +1,6 @@
 """What other libraries make of the same model, environment and budget: speed and score.
 
-Each trains the preset `tiny` from scratch on TextNER-v0 with dense rewards, by the script in
+Each trains the preset `tiny` from scratch, on TextNER-v0 with dense rewards, by the script in
 `examples/` or, for stable-baselines3, by `agents.sb3`, in a process of its own (RLlib: three);
 then the test split is played greedily. All learn at the same constant rate (CleanRL's PPO lets it
 fall) without discount; PPO passes four times over its actions in minibatches of some 256, DQN
@@ -22,14 +22,15 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 import tyro
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples"
-ENV_ID = "TextNER-v0"
+Train: TypeAlias = Callable[[str, int, int], Any]
+"""Trains in an environment, for so many actions, with a seed; gives something with `predict`."""
 REWARD = "dense"
 LEARNING_RATE = 1e-3
 PINNED = ("RLlib", "Tianshou")
@@ -42,6 +43,8 @@ RESULT = "RESULT "
 class Settings:
     """Train with every library, and compare."""
 
+    env: str = "TextNER-v0"
+    """The environment's id."""
     timesteps: int = 30_000
     """Actions of each."""
     seed: int = 0
@@ -63,7 +66,8 @@ def main(settings: Settings) -> int:
         print(RESULT + json.dumps(run(settings.only[0], settings)), flush=True)
         return 0
     failed = 0
-    print("| library | actions/s | F1 on the test split | minutes |\n|---|---|---|---|")
+    print(f"| library | actions/s | score on {settings.env}, test split | minutes |")
+    print("|---|---|---|---|")
     for name in settings.only or tuple(CONTESTANTS):
         python = settings.pinned if name.startswith(PINNED) else Path(sys.executable)
         if not python.exists():
@@ -72,8 +76,8 @@ def main(settings: Settings) -> int:
             continue
         command = [
             *(str(python), "-m", "benchmarks.libraries", "--child", "--only", name),
-            *("--timesteps", str(settings.timesteps), "--seed", str(settings.seed)),
-            *("--episodes", str(settings.episodes)),
+            *("--env", settings.env, "--timesteps", str(settings.timesteps)),
+            *("--seed", str(settings.seed), "--episodes", str(settings.episodes)),
         ]
         path = os.pathsep.join(map(str, (ROOT, EXAMPLES)))
         done = subprocess.run(  # noqa: S603  our own module
@@ -106,11 +110,12 @@ def run(name: str, settings: Settings) -> dict[str, Any]:
 
     torch.set_num_threads(1)
     start = time.perf_counter()
-    agent = CONTESTANTS[name](settings.timesteps, settings.seed)
+    agent = CONTESTANTS[name](settings.env, settings.timesteps, settings.seed)
     seconds = time.perf_counter() - start
-    score = evaluate(agent, ENV_ID, split="test", episodes=settings.episodes).score
+    score = evaluate(agent, settings.env, split="test", episodes=settings.episodes).score
     return {
         "library": name,
+        "env": settings.env,
         "timesteps": settings.timesteps,
         "seed": settings.seed,
         "seconds": seconds,
@@ -120,17 +125,17 @@ def run(name: str, settings: Settings) -> dict[str, Any]:
     }
 
 
-def ours(algorithm: str, **config: Any) -> Callable[[int, int], Any]:
+def ours(algorithm: str, **config: Any) -> Train:
     """One of our agents."""
 
-    def train(timesteps: int, seed: int) -> Any:
+    def train(env_id: str, timesteps: int, seed: int) -> Any:
         import agents
 
         settings = getattr(agents, f"{algorithm}Config")(
             num_envs=16, learning_rate=LEARNING_RATE, learning_rate_schedule="constant", **config
         )
         agent = getattr(agents, algorithm)(
-            ENV_ID, settings, seed=seed, env_kwargs={"reward": REWARD}
+            env_id, settings, seed=seed, env_kwargs={"reward": REWARD}
         )
         agent.learn(timesteps, progress_bar=False)
         return agent
@@ -138,13 +143,13 @@ def ours(algorithm: str, **config: Any) -> Callable[[int, int], Any]:
     return train
 
 
-def script(module: str, **arguments: Any) -> Callable[[int, int], Any]:
+def script(module: str, **arguments: Any) -> Train:
     """The network that a script of `examples/` trains."""
 
-    def train(timesteps: int, seed: int) -> Any:
+    def train(env_id: str, timesteps: int, seed: int) -> Any:
         found = importlib.import_module(module)
         args = found.Args(
-            env_id=ENV_ID,
+            env_id=env_id,
             seed=seed,
             total_timesteps=timesteps,
             learning_rate=LEARNING_RATE,
@@ -177,10 +182,10 @@ class Unmasked:
         return self.agent.predict(observation, state, episode_start, deterministic)
 
 
-def sb3(algorithm: str, buffer: bool = False, uncached: bool = False) -> Callable[[int, int], Any]:
+def sb3(algorithm: str, buffer: bool = False, uncached: bool = False) -> Train:
     """One of stable-baselines3's, with or without what `agents.sb3` brings."""
 
-    def train(timesteps: int, seed: int) -> Any:
+    def train(env_id: str, timesteps: int, seed: int) -> Any:
         import gymnasium
         from sb3_contrib import MaskablePPO
         from stable_baselines3 import DQN
@@ -188,9 +193,9 @@ def sb3(algorithm: str, buffer: bool = False, uncached: bool = False) -> Callabl
 
         from agents import sb3 as ours
 
-        make = lambda: gymnasium.make(ENV_ID, reward=REWARD)  # noqa: E731
+        make = lambda: gymnasium.make(env_id, reward=REWARD)  # noqa: E731
         env: Any = (
-            DummyVecEnv([make] * 16) if uncached else ours.TextVecEnv(ENV_ID, 16, reward=REWARD)
+            DummyVecEnv([make] * 16) if uncached else ours.TextVecEnv(env_id, 16, reward=REWARD)
         )
         kwargs = ours.lm_policy_kwargs(env, "tiny", seed, cached_rows=0 if uncached else 256)
         shared: dict[str, Any] = {
@@ -214,7 +219,7 @@ def sb3(algorithm: str, buffer: bool = False, uncached: bool = False) -> Callabl
     return train
 
 
-CONTESTANTS: dict[str, Callable[[int, int], Any]] = {
+CONTESTANTS: dict[str, Train] = {
     "textenvs PPO": ours("PPO", steps=1024, epochs=4, minibatch_tokens=1024),
     "textenvs DQN": ours("DQN", minibatch_tokens=288, warmup=0.0),
     "stable-baselines3 MaskablePPO, single environments, no cache": sb3("PPO", uncached=True),
@@ -234,7 +239,7 @@ CONTESTANTS: dict[str, Callable[[int, int], Any]] = {
     ),
     "RLlib PPO": script("rllib_ppo"),
 }
-"""Name -> trains for so many actions with a seed, and gives something with `predict`."""
+"""Name -> trains."""
 
 if __name__ == "__main__":
     sys.exit(main(tyro.cli(Settings, description=__doc__)))

@@ -1,5 +1,7 @@
 """stable-baselines3's PPO and DQN as a contestant: a transformer reads the padded observation.
 
+Beside it, its PPO with what `agents.sb3` brings.
+
 The features extractor is the trunk of the same model, which reads the prefix in an observation
 and gives the hidden state of its last token; columns that are padding in all rows are cut off
 first. The single environments stand in a `DummyVecEnv`. All else is stable-baselines3's default,
@@ -22,10 +24,12 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 from torch import Tensor
 from transformers import LlamaConfig, LlamaModel
 
+from agents import sb3 as ours
 from benchmarks.environments import FixedLengthQA
 from benchmarks.pacing import Job, Pace, compete
 from benchmarks.train_ours import FOREVER
 from textenvs.env import TextEnv
+from textenvs.vector_env import TextVectorEnv
 
 BATCH = 64
 """States of a minibatch."""
@@ -107,6 +111,26 @@ def ppo(job: Job, pace: Pace) -> None:
     agent.learn(FOREVER, callback=Boundaries(pace, job.tokens), log_interval=FOREVER)
 
 
+def ppo_lm(job: Job, pace: Pace) -> None:
+    """The same PPO by `agents.sb3`: native slots, a cached policy, a buffer that keeps episodes."""
+    torch.set_num_threads(job.threads)
+    task = FixedLengthQA(job.prompt_tokens, job.answer_tokens, count=job.slots)
+    envs = ours.TextVecEnv(TextVectorEnv(task, num_envs=job.slots))
+    agent = PPO(
+        ours.LMPolicy,
+        envs,
+        learning_rate=5e-4,
+        n_steps=job.answer_tokens,
+        batch_size=BATCH,
+        n_epochs=job.epochs,
+        policy_kwargs=ours.lm_policy_kwargs(envs, "tiny"),
+        rollout_buffer_class=ours.EpisodeRolloutBuffer,
+        seed=0,
+        device="cpu",
+    )
+    agent.learn(FOREVER, callback=Boundaries(pace, job.tokens), log_interval=FOREVER)
+
+
 def dqn(job: Job, pace: Pace) -> None:
     """DQN, `replay` states learnt from for each that is acted in."""
     envs = make_envs(job)
@@ -129,4 +153,4 @@ def dqn(job: Job, pace: Pace) -> None:
 
 
 if __name__ == "__main__":
-    compete({"ppo": ppo, "dqn": dqn})
+    compete({"ppo": ppo, "ppo-lm": ppo_lm, "dqn": dqn})

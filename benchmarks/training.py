@@ -32,6 +32,7 @@ class Contest:
 
     Attributes:
         ours: Our algorithm.
+        ours_in: The program that has it.
         module: The other's program.
         algorithm: The other's.
         packages: That the other needs; the first one is the library.
@@ -49,9 +50,17 @@ class Contest:
     amount: dict[str, int]
     required: float
     ours: str = "ppo"
+    ours_in: str = "benchmarks.train_ours"
     iterations: tuple[int, int] = (8, 4)
     compare_memory: bool = True
     elsewhere: bool = False
+
+    @property
+    def title(self) -> str:
+        """What trains of ours."""
+        if self.ours_in == self.module:
+            return f"{self.against} with agents.sb3"
+        return self.ours.upper()
 
     @property
     def against(self) -> str:
@@ -71,6 +80,14 @@ _TRL = partial(Contest, module="benchmarks.peers_trl", packages=("trl==1.16.0",)
 _OLDER = partial(Contest, module="benchmarks.peers_trl_ppo", packages=OLDER_TRL, elsewhere=True)
 CONTESTS = (
     _SB3(algorithm="ppo", amount={"epochs": 4}, required=18),
+    _SB3(
+        algorithm="ppo",
+        amount={"epochs": 4},
+        required=3,
+        ours="ppo-lm",
+        ours_in="benchmarks.peers_sb3",
+        iterations=(2, 1),
+    ),
     _TRL(algorithm="rloo", amount={"epochs": 4}, required=2),
     _TRL(algorithm="grpo", amount={"epochs": 4}, required=1.8),
     _TRL(algorithm="grpo", amount={"epochs": 1}, required=2),
@@ -96,9 +113,9 @@ def training(
         if python is not None:
             amount = ", ".join(f"{name} {number}" for name, number in c.amount.items())
             yield from contest(
-                f"{c.ours.upper()} training, tiny, {SLOTS} x {answer_tokens} tokens, {amount}",
+                f"{c.title} training, tiny, {SLOTS} x {answer_tokens} tokens, {amount}",
                 (
-                    Entrant(name="ours", module="benchmarks.train_ours", algorithm=c.ours),
+                    Entrant(name="ours", module=c.ours_in, algorithm=c.ours),
                     Entrant(
                         name=c.against, module=c.module, algorithm=c.algorithm, python=str(python)
                     ),
