@@ -8,6 +8,7 @@ import torch
 from benchmarks.libraries import CONTESTANTS, PINNED, Settings, run
 
 
+@pytest.mark.filterwarnings("ignore")  # of the libraries, about themselves
 @pytest.mark.parametrize("name", [name for name in CONTESTANTS if not name.startswith(PINNED)])
 def test_each_is_trained_and_scored(name: str) -> None:
     threads = torch.get_num_threads()

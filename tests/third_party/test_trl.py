@@ -18,6 +18,7 @@ import textenvs
 from agents import PPO, BCConfig, BehaviourCloning, PPOConfig
 from agents.errors import AgentError, ContractError
 from agents.trl import TRLTask
+from textenvs.tasks import Episode
 
 pytest.importorskip("trl", reason='needs it: pip install "textenvs[trl]"')
 
@@ -245,10 +246,16 @@ def test_grpo_goes_on_with_a_clone_and_learns(tmp_path: Path) -> None:
     agent.learn(64, progress_bar=False)
 
 
-def test_rloo_trains_on_the_rewards(tmp_path: Path) -> None:
-    clone = BehaviourCloning("TextQA-v0", BCConfig(episodes=20), env_kwargs=SMALL)
+def even_share(episode: Episode) -> float:
+    """A reward that words drawn at random have half of."""
+    return float(np.mean(episode.actions % 2 == 0))
+
+
+def test_rloo_learns_from_the_rewards(tmp_path: Path) -> None:
+    options = {**SMALL, "constrain": False, "max_new_tokens": 6, "reward": even_share}
+    clone = BehaviourCloning("TextQA-v0", BCConfig(episodes=20), env_kwargs=options)
     clone.export(tmp_path)
-    task = TRLTask("TextQA-v0", **SMALL)
+    task = TRLTask("TextQA-v0", **options)
     trainer = RLOOTrainer(
         model=str(tmp_path),
         processing_class=task.tokenizer,
@@ -256,10 +263,14 @@ def test_rloo_trains_on_the_rewards(tmp_path: Path) -> None:
         reward_funcs=task.reward,
         args=RLOOConfig(
             output_dir=str(tmp_path / "rloo"),
-            max_steps=2,
-            per_device_train_batch_size=4,
-            num_generations=2,
-            max_completion_length=8,
+            max_steps=16,
+            per_device_train_batch_size=64,
+            num_generations=16,
+            max_completion_length=6,
+            learning_rate=1e-2,
+            lr_scheduler_type="constant",
+            max_grad_norm=100,
+            normalize_advantages=True,
             logging_steps=1,
             save_strategy="no",
             report_to="none",
@@ -268,4 +279,6 @@ def test_rloo_trains_on_the_rewards(tmp_path: Path) -> None:
         ),
     )
     trainer.train()
-    assert len([e for e in trainer.state.log_history if "reward" in e]) == 2
+    rewards = [entry["reward"] for entry in trainer.state.log_history if "reward" in entry]
+    assert np.mean(rewards[:3]) < 0.7
+    assert np.mean(rewards[-3:]) > 0.9
