@@ -271,6 +271,7 @@ def test_rloo_learns_from_the_rewards(tmp_path: Path) -> None:
             lr_scheduler_type="constant",
             max_grad_norm=100,
             normalize_advantages=True,
+            beta=0.0,
             logging_steps=1,
             save_strategy="no",
             report_to="none",
