@@ -13,6 +13,7 @@ import os
 import shlex
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import tyro
@@ -20,7 +21,7 @@ import tyro
 from benchmarks.cells import run_all, unfinished
 from benchmarks.learning_table import aggregate, table_of
 from benchmarks.records import record_of, write_records
-from benchmarks.suites import SUITES, SuiteName, cells
+from benchmarks.suites import SUITES, SuiteName, cells, recipes_of
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
 RECORDS = "records.jsonl"
@@ -32,7 +33,9 @@ class Settings:
 
     suite: SuiteName = "core"
     """smoke: seconds of everything, to see that it runs; core: a night on 2 cores; full: more
-    seeds."""
+    seeds; real: published data."""
+    data: Path | None = None
+    """The folder of published data, for the suite real."""
     out: Path = Path("runs/learning")
     """A folder; each training has one in it: SUITE/ENV/ALGORITHM/SEED."""
     only: tuple[str, ...] = ()
@@ -52,9 +55,10 @@ def run(settings: Settings) -> int:
     """Train what is not finished, write the records and print the table; the exit status."""
     folder = settings.out / settings.suite
     suite = SUITES[settings.suite]
-    wanted = list(cells(suite, folder, settings.only, settings.seeds, settings.options))
-    seeds = max(suite.seeds, settings.seeds or 0)
-    every = list(cells(suite, folder, (), seeds, settings.options))
+    recipes = recipes_of(settings.suite, settings.data)
+    chosen = partial(cells, suite, folder, options=settings.options, recipes=recipes)
+    wanted = list(chosen(settings.only, settings.seeds))
+    every = list(chosen(seeds=max(suite.seeds, settings.seeds or 0)))
     failed = [] if settings.show else run_all(unfinished(wanted), settings.jobs)
     records = [record_of(cell) for cell in wanted if cell.finished and cell not in failed]
     if not settings.show:

@@ -96,3 +96,54 @@ RECIPES: dict[str, Recipe] = {
     ),
 }
 """Environment -> recipe."""
+
+REAL_RECIPES: dict[str, Recipe] = {
+    "TextNER-v0": Recipe(
+        timesteps=150_000,
+        data="--dataset '{data}/conll/wnut17.{{split}}.conll'",
+        clone="--model reader --episodes 3000 --epochs 8 --validate-every 2",
+        shared="--validate-every 20",
+        algorithms={
+            "epsilon-greedy": "--reward dense --gamma 0.8",
+            "dqn": "--reward dense --gamma 0.8",
+            "ppo": "",
+            "sb3-ppo": "",
+        },
+    ),
+    "TextQASpan-v0": Recipe(
+        timesteps=20_000,
+        data="--dataset '{data}/squad/xquad.en.json'",
+        clone="--model reader --episodes 900 --epochs 8 --validate-every 2",
+        shared="--validate-every 5",
+        algorithms={
+            "epsilon-greedy": "--minibatch-tokens 8192",
+            "dqn": "--minibatch-tokens 8192 --replay-ratio 2",
+            "ppo": "--minibatch-tokens 8192 --learning-rate 2e-4",
+            "sb3-ppo": "",
+        },
+        shared_sb3="--validate-every 5000",
+    ),
+    "TextSummarization-v0": Recipe(
+        timesteps=60_000,
+        data="--dataset '{data}/summarization/dialogsum.dev.jsonl'",
+        clone="--model reader --head copy --episodes 400 --epochs 12 --validate-every 3",
+        shared="--validate-every 5",
+        algorithms={
+            "ppo": "--reward dense --lam 1 --temperature 0.5 --entropy-coefficient 0 "
+            "--learning-rate 2e-4 --minibatch-tokens 8192",
+            "sb3-ppo": "--reward dense --gae-lambda 1 --ent-coef 0",
+        },
+        shared_sb3="--validate-every 20000",
+    ),
+    "TextDialogue-v0": Recipe(
+        timesteps=60_000,
+        data="--dataset '{data}/dialogue/sgd.dev.dialogues_005.json'",
+        clone="--model reader --head copy --episodes 100 --epochs 20 --validate-every 5",
+        shared="--validate-every 5",
+        algorithms={
+            "ppo": "--reward dense --lam 1 --temperature 0.5 --entropy-coefficient 0 "
+            "--learning-rate 2e-4 --minibatch-tokens 8192",
+        },
+    ),
+}
+"""Recipes on published data; `{data}` is the folder that it lies in."""

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 from agents.errors import nearest_first
 from benchmarks.cells import Cell
-from benchmarks.recipes import RECIPES, Recipe
+from benchmarks.recipes import REAL_RECIPES, RECIPES, Recipe
 
-SuiteName: TypeAlias = Literal["smoke", "core", "full"]
+SuiteName: TypeAlias = Literal["smoke", "core", "full", "real"]
 CLONE = "bc"
 """The algorithm that all others start from."""
 SB3 = "sb3-"
@@ -55,8 +55,35 @@ SUITES: dict[SuiteName, Suite] = {
     ),
     "core": Suite(seeds=3),
     "full": Suite(seeds=10),
+    "real": Suite(seeds=3),
 }
 """What each suite selects; the numbers of `smoke` mean nothing, it shows that everything runs."""
+
+
+def recipes_of(name: SuiteName, data: Path | None) -> dict[str, Recipe]:
+    """The recipes of a suite.
+
+    Args:
+        name: of the suite.
+        data: the folder of published data, which `real` needs.
+
+    Raises:
+        ValueError: it needs a folder, or has no use for one.
+    """
+    if name != "real":
+        if data is not None:
+            raise ValueError(f"the suite {name} is of built-in data: leave out --data, or use real")
+        return RECIPES
+    if data is None or not data.is_dir():
+        raise ValueError(
+            f"the suite real needs --data, a folder with conll, dialogue, squad and summarization; "
+            f"got {data}"
+        )
+    folder = data.resolve()
+    return {
+        env: replace(recipe, data=recipe.data.format(data=folder))
+        for env, recipe in REAL_RECIPES.items()
+    }
 
 
 def cells(

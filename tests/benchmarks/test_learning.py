@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from agents.train import read
 from benchmarks import cells, learning, suites
 from benchmarks.learning import Settings
 from benchmarks.learning_table import spread
 from benchmarks.recipes import RECIPES, Recipe
 from benchmarks.records import read_records, write_records
-from benchmarks.suites import SUITES, Suite
+from benchmarks.suites import SUITES, Suite, recipes_of
 
 SMALL = "--validation-episodes 4 --test-episodes 8"
 RECIPE = Recipe(
@@ -61,6 +62,18 @@ def test_learning(
     assert learning.run(only) == 1
     log = folder / "reinforce" / "0" / "train.log"
     assert log.read_text().startswith("its start failed")
+
+
+def test_published_data_lie_in_a_folder(tmp_path: Path) -> None:
+    for name, data, message in (("real", None, "needs --data"), ("core", tmp_path, "leave out")):
+        with pytest.raises(ValueError, match=message):
+            recipes_of(name, data)
+    recipes = recipes_of("real", tmp_path)
+    for cell in suites.cells(SUITES["real"], tmp_path, recipes=recipes, seeds=1):
+        place = cell.command[cell.command.index("--dataset") + 1]
+        assert place.startswith(str(tmp_path))
+        assert cell.agent != "bc" or read(list(cell.command[2:])).dataset == place
+    assert "{split}" in recipes["TextNER-v0"].data
 
 
 def test_unknown_cell() -> None:
