@@ -57,8 +57,9 @@ LOOKS: dict[str, Look] = {
 """An agent's short name -> how it is drawn."""
 OTHERS = tuple(
     Look(colour, marker)
-    for marker in "ospX"
-    for colour in (BLUE, ORANGE, GREEN, VERMILLION, SKY, PURPLE, BLACK)
+    for colour, marker in zip(
+        (BLUE, ORANGE, GREEN, VERMILLION, SKY, PURPLE, BLACK), "o^sDvPX", strict=True
+    )
 )
 """For what is no agent, in this order."""
 
