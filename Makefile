@@ -42,6 +42,7 @@ test-slow: $(INSTALLED) ## the tests that take minutes
 	$(PYTEST) -m slow --hypothesis-seed=0
 
 smoke: $(INSTALLED) ## a little of every training of the learning benchmark, to see that it runs
+	rm -rf runs/smoke
 	$(BIN)/python -m benchmarks.learning --suite smoke --out runs/smoke
 
 lint: $(INSTALLED) ## ruff: rules and format

@@ -73,7 +73,8 @@ def machine() -> dict[str, Any]:
         "platform": platform.platform(),
         "processor": processor(),
         "cores": os.cpu_count(),
-        "threads": os.environ.get(CHOSEN),  # None: as many as `threads_for` gives the model
+        "threads": torch.get_num_threads(),
+        "chosen_threads": os.environ.get(CHOSEN),  # None: one for a small model, else `threads`
         "gpus": [torch.cuda.get_device_name(each) for each in range(torch.cuda.device_count())],
     }
 

@@ -15,7 +15,7 @@ from agents.behaviour_cloning import BCConfig
 from agents.checkpoint import CHECKPOINT, INDEX, write_atomically
 from agents.errors import AgentError
 from agents.models.loading import check_not_misspelt
-from agents.models.model_config import ModelConfig
+from agents.models.model_config import ModelConfig, chosen
 from agents.models.presets import PRESETS
 from agents.provenance import PROVENANCE, environment_spec, provenance
 from agents.seeds import Seeds
@@ -167,8 +167,8 @@ class RLSettings(Settings):
     total_timesteps: int = 100_000
     """Actions to train on."""
     start: Path | None = None
-    """A checkpoint to start from, of any algorithm, such as RUN/best; nothing is cloned then. An
-    adapter, or frozen layers, may be chosen for it anew."""
+    """A checkpoint to start from, of any algorithm, such as RUN/best; nothing is cloned then.
+    Options of the model that are given replace its own: an adapter may be put in, say."""
     clone_episodes: int = 2000
     """Expert episodes to clone the start from; 0 starts from scratch."""
     clone_epochs: int = 4
@@ -177,10 +177,11 @@ class RLSettings(Settings):
     """Of the cloning."""
 
     def facts(self) -> dict[str, Any]:
-        """All settings; a start brings its own model and head."""
+        """All settings; of the model of a start, those that are chosen anew."""
         facts = super().facts()
         if self.start is not None:
-            del facts["model"], facts["model_options"]["head"]
+            del facts["model"]
+            facts["model_options"] = chosen(self.model_config)
         return facts
 
 

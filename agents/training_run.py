@@ -11,11 +11,12 @@ from agents.agent import LanguageAgent
 from agents.algorithms import load_agent
 from agents.behaviour_cloning import BCConfig, BehaviourCloning
 from agents.checkpoint import CHECKPOINT, INDEX
-from agents.errors import AgentError
+from agents.errors import AgentError, ModelError
 from agents.ladder import CLONED, START, Ladder
 from agents.models.building import choose_device, prepare_again
+from agents.models.loading import check_positions
 from agents.models.model import AgentModel
-from agents.models.model_config import ModelConfig
+from agents.models.model_config import ModelConfig, chosen
 from agents.processes import launched
 from agents.run_settings import CLONE, RLSettings, Settings, begin, check_start
 from agents.settings import PolicyConfig, TrainingConfig
@@ -87,14 +88,23 @@ def start_of(settings: Settings) -> LanguageAgent | None:
                 f"{settings.start} holds a {type(start).__name__} agent, whose policy head never "
                 "learnt: start from one that learns a policy (bc, ppo, a2c, reinforce)"
             )
+        virtual = settings.model_config.virtual_tokens
+        try:
+            check_positions(start.model.backbone, start.contract.max_tokens + virtual)
+        except ModelError as error:
+            raise AgentError(
+                f"{settings.start} has no room for {virtual} virtual tokens, as a preset has no "
+                "positions beyond the environment's: use lora, or clone a model with --adapter "
+                "prefix from the beginning"
+            ) from error
         return start
     return cloned_start(settings) if settings.clone_episodes else None
 
 
 def model_of(start: LanguageAgent, settings: Settings) -> AgentModel:
     """The start's model; prepared anew where it was trained by itself and settings ask for it."""
-    asked = settings.model_config
-    if isinstance(settings, RLSettings) and settings.start is not None and asked != ModelConfig():
+    asked = chosen(settings.model_config)
+    if isinstance(settings, RLSettings) and settings.start is not None and asked:
         prepare_again(start.model, asked, settings.seeds.weights)
     return start.model
 

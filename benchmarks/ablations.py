@@ -54,6 +54,12 @@ TRAININGS = (
                 options="--reward dense --gamma 0.8",
                 start="bc",
             ),
+            "epsilon-greedy+dense-undiscounted": Variant(
+                algorithm="epsilon-greedy",
+                label="EpsilonGreedy, dense",
+                options="--reward dense",
+                start="bc",
+            ),
             "ppo+unmasked": Variant(
                 algorithm="ppo", label="PPO, no masks", options=UNMASKED, start="bc+unmasked"
             ),
@@ -66,7 +72,10 @@ TRAININGS = (
                 algorithm="ppo", label="PPO, LoRA of rank 8", options="--adapter lora", start="bc"
             ),
             "ppo+heads": Variant(
-                algorithm="ppo", label="PPO, heads only", options="--frozen-layers all", start="bc"
+                algorithm="ppo",
+                label="PPO, heads and embeddings",
+                options="--frozen-layers all",
+                start="bc",
             ),
         },
     ),
@@ -129,7 +138,13 @@ ABLATIONS = (
         name="dense-ner",
         title="Dense rewards, tagging",
         env=NER,
-        variants=("ppo", "ppo+dense", "epsilon-greedy", "epsilon-greedy+dense"),
+        variants=(
+            "ppo",
+            "ppo+dense",
+            "epsilon-greedy",
+            "epsilon-greedy+dense-undiscounted",
+            "epsilon-greedy+dense",
+        ),
     ),
     Ablation(
         name="dense-summarization",
@@ -151,7 +166,7 @@ ABLATIONS = (
     ),
     Ablation(
         name="lora",
-        title="What trains: all weights, LoRA, the heads",
+        title="What trains: all weights, LoRA, the heads and the embeddings tied to them",
         env=NER,
         variants=("ppo", "ppo+lora", "ppo+heads"),
     ),
@@ -204,12 +219,15 @@ class Settings:
 
 def run(settings: Settings) -> int:
     """Train, write the records, print the tables; the exit status."""
-    wanted = [
-        cell
-        for trainings in TRAININGS
-        for cell in trainings.cells(settings.out, settings.seeds, settings.options)
-    ]
-    records, status = train(wanted, settings.out, settings.jobs)
+    wanted, every = (
+        [
+            cell
+            for trainings in TRAININGS
+            for cell in trainings.cells(settings.out, seeds, settings.options)
+        ]
+        for seeds in (settings.seeds, None)
+    )
+    records, status = train(wanted, every, settings.out, settings.jobs)
     for ablation in ABLATIONS:
         print(f"**{ablation.title}** ({ablation.env})\n\n{ablation_table(ablation, records)}\n")
     return status

@@ -7,9 +7,12 @@ match, after it turned the string into tokens and played them.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import cycle, islice
 from pathlib import Path
 
@@ -52,33 +55,43 @@ def answers_beside_gem(python: Path, questions: int, answers: int, rounds: int) 
         "question": [f"{example.passage}\n{example.question}" for example in examples],
         "answer": right,
     }
-    with subprocess.Popen(  # noqa: S603  our own module
-        [str(python), "-m", "benchmarks.peers_gem"],
-        cwd=ROOT,
-        env=QUIET,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as gem:
+    with (
+        tempfile.TemporaryFile("w+") as errors,
+        subprocess.Popen(  # noqa: S603  our own module
+            [str(python), "-m", "benchmarks.peers_gem"],
+            cwd=ROOT,
+            env=os.environ | QUIET,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        ) as gem,
+    ):
 
-        def say(line: str) -> None:
+        def ask(line: str) -> str:
             assert gem.stdin is not None
-            print(line, file=gem.stdin, flush=True)
+            assert gem.stdout is not None
+            try:
+                print(line, file=gem.stdin, flush=True)
+            except BrokenPipeError:
+                return ""
+            return gem.stdout.readline()
 
         def theirs() -> float:
-            assert gem.stdout is not None
-            say(str(answers))
-            taken = gem.stdout.readline()
+            taken = ask(str(answers))
             if not taken:
-                assert gem.stderr is not None
-                raise ChildProcessError(f"GEM ended: {gem.stderr.read()[-3_000:]}")
+                gem.wait()
+                errors.seek(0)
+                raise ChildProcessError(f"GEM ended: {errors.read()[-3_000:]}")
             return answers / float(taken)
 
         try:
-            say(json.dumps(asked))
+            ask(json.dumps(asked))
             return beside(
                 "TextQA-v0, an answer a step", "answers/s", ours, "GEM's QaEnv", theirs, rounds
             )
         finally:
             gem.kill()
+            assert gem.stdin is not None
+            with suppress(BrokenPipeError):  # what it did not read any more
+                gem.stdin.close()

@@ -58,14 +58,17 @@ def groups(records: Sequence[Record]) -> list[Group]:
 def scores_figure(records: Sequence[Record]) -> Figure:
     """What the agents of one environment score on the test split.
 
-    A line of the ladder that is far below them all stands in the legend alone.
+    Lines of the ladder that are below them and their starts, and the expert's where it is far
+    above, stand in the legend alone.
 
     Args:
         records: of the environment.
     """
     found = groups(records)
     figure, (axes,) = new_figure(1.3 + 0.34 * len(found))
-    lowest = highest = ladder(records).get(CLONED, found[0].runs[0].score())
+    rungs = ladder(records)
+    lowest = rungs.get(CLONED, found[0].runs[0].score())
+    highest = max(score for label, score in rungs.items() if label != "expert")
     for row, (agent, _, runs) in enumerate(found):
         colour, marker = look(agent)
         scores = [run.score() for run in runs]
@@ -78,7 +81,7 @@ def scores_figure(records: Sequence[Record]) -> Figure:
         lowest, highest = min(lowest, *scores), max(highest, *scores)
     margin = 0.15 * (highest - lowest)
     axes.set_xlim(lowest - margin, highest + margin)
-    for label, score in ladder(records).items():
+    for label, score in rungs.items():
         axes.axvline(
             score, color=GREY, linestyle=STYLES[label], linewidth=1.2, zorder=1,
             label=f"{label} {score:.2f}",

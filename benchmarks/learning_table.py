@@ -13,6 +13,8 @@ from benchmarks.aggregates import Scores, estimate, interquartile_mean, optimali
 from benchmarks.records import CLONED, Record
 from benchmarks.suites import CLONE
 
+UNEVEN = 1.05
+"""How many times as many actions as another are no longer equal."""
 LADDER = ("random", "majority", "heuristic", CLONED, "expert")
 """What stands beside the algorithms, as `agents.train` names it."""
 
@@ -128,7 +130,26 @@ def aggregate(records: Sequence[Record]) -> str:
     for agent, scores in found.scores.items():
         mean_, gap = estimate(interquartile_mean, scores), estimate(optimality_gap, scores)
         lines.append(f"| {found.labels[agent]} | {mean_} | {gap} |")
+    lines += [f"\n{note}" for note in _notes(found, records)]
     return "\n".join(lines)
+
+
+def _notes(found: Aggregated, records: Sequence[Record]) -> list[str]:
+    """What the comparison leaves out, and where it is uneven."""
+    notes = []
+    trained = {run.agent: run.label for run in records if run.agent != CLONE}
+    if alone := [label for agent, label in trained.items() if agent not in found.labels]:
+        notes.append(f"Trained in one environment alone, and left out: {', '.join(alone)}.")
+    for env in found.envs:
+        steps = {
+            run.label: run.timesteps
+            for run in records
+            if run.env == env and run.agent in found.labels
+        }
+        if max(steps.values()) > UNEVEN * min(steps.values()):
+            each = ", ".join(f"{label} {count:,}" for label, count in steps.items())
+            notes.append(f"Numbers of actions differ in {env}: {each}.")
+    return notes
 
 
 def normalised(run: Record) -> float:

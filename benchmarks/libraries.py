@@ -2,8 +2,8 @@
 
 Each trains the preset `tiny` from scratch, on TextNER-v0 with dense rewards, by the script in
 `examples/` or, for stable-baselines3, by `agents.sb3`, in a process of its own (RLlib: three);
-then the test split is played greedily. All learn at the same constant rate (CleanRL's PPO lets it
-fall) without discount; PPO passes four times over its actions in minibatches of some 256, DQN
+then the test split is played greedily. All learn at the same constant rate, without discount; PPO
+passes four times over its actions in minibatches of some 256, DQN
 learns from four states for each action, some 64 at a time. All else is the library's. The time is
 that of the whole training, with what the library needs to start. RLlib and Tianshou run where
 `make test-pinned` put them; the scripts are in the repository, not in the wheel.
@@ -107,6 +107,7 @@ def main(settings: Settings) -> int:
 def run(name: str, settings: Settings) -> dict[str, Any]:
     """Train and score one of them."""
     from agents import evaluate
+    from agents.provenance import provenance
 
     torch.set_num_threads(1)
     start = time.perf_counter()
@@ -117,6 +118,7 @@ def run(name: str, settings: Settings) -> dict[str, Any]:
         "library": name,
         "env": settings.env,
         "timesteps": settings.timesteps,
+        "provenance": provenance(),
         "seed": settings.seed,
         "seconds": seconds,
         "actions_per_s": settings.timesteps / seconds,
@@ -220,14 +222,14 @@ def sb3(algorithm: str, buffer: bool = False, uncached: bool = False) -> Train:
 
 
 CONTESTANTS: dict[str, Train] = {
-    "textenvs PPO": ours("PPO", steps=1024, epochs=4, minibatch_tokens=1024),
+    "textenvs PPO": ours("PPO", steps=1024, epochs=4, minibatch_tokens=1280),
     "textenvs DQN": ours("DQN", minibatch_tokens=288, warmup=0.0),
     "stable-baselines3 MaskablePPO, single environments, no cache": sb3("PPO", uncached=True),
     "stable-baselines3 MaskablePPO": sb3("PPO"),
     "stable-baselines3 MaskablePPO, episode buffer": sb3("PPO", buffer=True),
     "stable-baselines3 DQN": sb3("DQN"),
-    "CleanRL PPO": script("cleanrl_ppo", masked=True),
-    "CleanRL PPO, no masks": script("cleanrl_ppo", masked=False),
+    "CleanRL PPO": script("cleanrl_ppo", masked=True, anneal_lr=False),
+    "CleanRL PPO, no masks": script("cleanrl_ppo", masked=False, anneal_lr=False),
     "CleanRL DQN": script("cleanrl_dqn", masked=True, num_envs=16, train_frequency=16),
     "TorchRL PPO": script("torchrl_ppo"),
     "Tianshou PPO": script("tianshou_ppo", num_steps=64, batch_size=256, test_episodes=0),

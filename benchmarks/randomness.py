@@ -133,45 +133,53 @@ class Answers(NamedTuple):
 
     seed: int
     """Of its training."""
+    started: str
+    """When that began, which tells it from another with this seed."""
     temperature: float
     """Of the sampling; 0 for the likeliest actions."""
+    episodes: int
+    """That each score is of."""
     scores: list[float]
     """One each time that the split was answered."""
 
 
-def answer(out: Path, seeds: Sequence[int], episodes: int | None) -> list[Answers]:
-    """Let the trained agents answer greedily and by sampling; kept where it was done before.
+def answer(out: Path, runs: Sequence[Record], episodes: int | None) -> list[Answers]:
+    """Let trained agents answer greedily and by sampling; kept where it was done before.
 
     Args:
         out: the study's folder.
-        seeds: of the trainings with all sources of chance.
+        runs: their trainings, of `SOURCE_TRAININGS`.
         episodes: of the test split; None for all.
     """
     path = out / ANSWERS
-    found = read_answers(path) if path.exists() else []
-    done = {each.seed for each in found}
-    for seed in seeds:
-        best = out / ENV / f"ppo+{ALL}" / str(seed) / "best"
-        if seed in done or not best.exists():
-            continue
-        agent = load_agent(best)
-        for temperature in (0.0, *ANSWER_TEMPERATURES):
-            agent.model.temperature = temperature or 1.0
-            scores = [
-                evaluate(
-                    agent,
-                    ENV,
-                    split="test",
-                    episodes=episodes,
-                    deterministic=temperature == 0,
-                    seed=sample,
-                ).score.value
-                for sample in range(SAMPLES if temperature else 1)
-            ]
-            found.append(Answers(seed, temperature, scores))
+    before = read_answers(path) if path.exists() else []
+    found: list[Answers] = []
+    for run in runs:
+        started, count = run.provenance["started"], episodes or run.episodes
+        own = [a for a in before if (a.seed, a.started, a.episodes) == (run.seed, started, count)]
+        found += own or list(_answers(out / ENV / run.agent / str(run.seed), run, count))
         lines = [json.dumps(each._asdict()) + "\n" for each in found]
         write_atomically(path, "".join(lines).encode())
     return found
+
+
+def _answers(folder: Path, run: Record, episodes: int) -> Iterator[Answers]:
+    """Of the agent in a run's folder."""
+    agent = load_agent(folder / "best")
+    for temperature in (0.0, *ANSWER_TEMPERATURES):
+        agent.model.temperature = temperature or 1.0
+        scores = [
+            evaluate(
+                agent,
+                ENV,
+                split="test",
+                episodes=episodes,
+                deterministic=temperature == 0,
+                seed=sample,
+            ).score.value
+            for sample in range(SAMPLES if temperature else 1)
+        ]
+        yield Answers(run.seed, run.provenance["started"], temperature, episodes, scores)
 
 
 def read_answers(path: Path) -> list[Answers]:
@@ -232,7 +240,8 @@ def sources_table(records: Sequence[Record]) -> str:
         scores = scores_of(records, name)
         if len(scores) < 2:
             continue
-        share = f"{stdev(scores) ** 2 / stdev(every) ** 2:.0%}" if len(every) > 1 else ""
+        whole = stdev(every) if len(every) > 1 else 0.0
+        share = f"{(stdev(scores) / whole) ** 2:.0%}" if whole else ""
         lines.append(
             f"| {variant.label} | {mean(scores):.3f} | {min(scores):.3f} | {max(scores):.3f} | "
             f"{deviation(scores)} | {share} | {len(scores)} |"
@@ -297,13 +306,17 @@ class Settings:
 
 def run(settings: Settings) -> int:
     """Train, let agents answer, print the tables; the exit status."""
-    wanted = [
-        cell
-        for trainings in (SOURCE_TRAININGS, SWEPT_TRAININGS)
-        for cell in trainings.cells(settings.out, settings.seeds, settings.options)
-    ]
-    records, status = train(wanted, settings.out, settings.jobs)
-    answers = answer(settings.out, SEEDS[: settings.seeds], settings.episodes)
+    wanted, every = (
+        [
+            cell
+            for trainings in (SOURCE_TRAININGS, SWEPT_TRAININGS)
+            for cell in trainings.cells(settings.out, seeds, settings.options)
+        ]
+        for seeds in (settings.seeds, None)
+    )
+    records, status = train(wanted, every, settings.out, settings.jobs)
+    together = [record for record in records if record.agent == f"ppo+{ALL}"]
+    answers = answer(settings.out, together, settings.episodes)
     print(tables(records, answers))
     return status
 

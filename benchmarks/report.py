@@ -9,7 +9,8 @@ import html
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -55,6 +56,12 @@ FIGURES = "figures"
 """The folder of the images, beside the Markdown."""
 
 
+def committed(name: str) -> Path | None:
+    """A file of results; None where it is not there."""
+    path = RESULTS / name
+    return path if path.exists() else None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """Write a report of benchmarks' results."""
@@ -63,10 +70,12 @@ class Settings:
     """Records of `benchmarks.learning`."""
     speed: tuple[Path, ...] = tuple(sorted(RESULTS.glob("speed*.json")))
     """Files of `benchmarks.throughput --out`."""
-    ablations: Path | None = RESULTS / "ablations.jsonl"
+    ablations: Path | None = field(default_factory=partial(committed, "ablations.jsonl"))
     """Records of `benchmarks.ablations`."""
-    randomness: Path | None = RESULTS / "randomness.jsonl"
-    """Records of `benchmarks.randomness`; the answers stand beside, in NAME-answers.jsonl."""
+    randomness: Path | None = field(default_factory=partial(committed, "randomness.jsonl"))
+    """Records of `benchmarks.randomness`."""
+    answers: Path | None = field(default_factory=partial(committed, "answers.jsonl"))
+    """Its answers."""
     out: Path = Path("runs/report")
     """A folder: report.md with its figures, report.html."""
 
@@ -95,7 +104,7 @@ def report(settings: Settings) -> Part:
         records += found
     if settings.randomness is not None:
         found = read_records([settings.randomness])
-        answers = read_answers(answers_beside(settings.randomness))
+        answers = [] if settings.answers is None else read_answers(settings.answers)
         parts.append(randomness_part(found, answers))
         records += found
     parts += [speed_part(path) for path in settings.speed]
@@ -103,14 +112,13 @@ def report(settings: Settings) -> Part:
     return joined(parts)
 
 
-def answers_beside(path: Path) -> Path:
-    """The file of answers that belongs to a file of records."""
-    return path.with_name(f"{path.stem}-answers.jsonl")
-
-
 def joined(parts: Sequence[Part]) -> Part:
     """Pieces one after the other."""
-    images = {address: svg for part in parts for address, svg in part.images.items()}
+    images: dict[str, str] = {}
+    for part in parts:
+        if again := images.keys() & part.images.keys():
+            raise ValueError(f"two figures have one address: {', '.join(sorted(again))}")
+        images |= part.images
     return Part("\n".join(part.text.rstrip() + "\n" for part in parts), images)
 
 
@@ -169,8 +177,8 @@ def ablations_part(records: Sequence[Record]) -> Part:
     """What single things bring."""
     parts = [
         Part(
-            "## Ablations\n\nVariants that differ in one thing, with equal numbers of actions. "
-            "Curves and points as above.\n",
+            "## Ablations\n\nVariants that differ in what their labels say, with equal numbers of "
+            "actions. Curves and points as above.\n",
             {},
         )
     ]
@@ -197,14 +205,22 @@ def randomness_part(records: Sequence[Record], answers: Sequence[Answers]) -> Pa
         Part(f"{introduction}\n{sources_table(records)}\n", {}),
         shown("sources", "Scores of the same training by what is drawn anew",
               sources_figure(records)),
-        Part("### Greedy and sampled answers\n\n" + answers_table(answers) + "\n", {}),
-        shown("answers", "Scores of trained agents, greedy and sampled", answers_figure(answers)),
+        *([answers_part(answers)] if answers else []),
         Part("### Settings of exploration\n", {}),
         shown("sweeps", "Scores over epsilon, temperature, top-p and strategies",
               sweeps_figure(records)),
     ]  # fmt: skip
     parts += [Part(sweep_table(sweep, records) + "\n", {}) for sweep in SWEEPS.values()]
     return joined(parts)
+
+
+def answers_part(answers: Sequence[Answers]) -> Part:
+    """Greedy and sampled answers of trained agents."""
+    text = f"### Greedy and sampled answers\n\n{answers_table(answers)}\n"
+    figure = answers_figure(answers)
+    return joined(
+        [Part(text, {}), shown("answers", "Scores of agents, greedy and sampled", figure)]
+    )
 
 
 def speed_part(path: Path) -> Part:
@@ -237,7 +253,10 @@ def speed_part(path: Path) -> Part:
             "law that fits best; the last doubling is the slope between the two largest sizes. "
             "Dotted: in proportion to the size.\n"
         )
-        parts += [Part(text, {}), shown("growth", "Costs over sizes", growths_figure(growths))]
+        parts += [
+            Part(text, {}),
+            shown(f"growth-{name}", "Costs over sizes", growths_figure(growths)),
+        ]
     return joined(parts)
 
 
@@ -254,18 +273,29 @@ def origins_part(records: Sequence[Record]) -> Part:
     """Where each training comes from."""
     rows = [
         f"| {record.env} | {record.agent} | {record.seed} | {record.score():.3f} | "
-        f"`{record.commit()[:12]}` | <code>{html.escape(record.commands[-1])}</code> |"
+        f"`{_short(record.commit())}` | {_code(record.commands)} |"
         for record in records
     ]
     return Part(
         "## Where the learning results come from\n\n"
         f"{_software(records)}\n\n"
         "<details>\n<summary>Each training: its score, commit and command</summary>\n\n"
-        "| environment | agent | seed | score | commit | command |\n|---|---|---|---|---|---|\n"
+        "| environment | agent | seed | score | commit | commands |\n|---|---|---|---|---|---|\n"
         + "\n".join(rows)
         + "\n\n</details>\n",
         {},
     )
+
+
+def _short(commit: str) -> str:
+    """Twelve digits of it, and what was said of it."""
+    digits, _, said = commit.partition("-")
+    return "-".join(filter(None, (digits[:12], said)))
+
+
+def _code(commands: Sequence[str]) -> str:
+    """Commands as HTML, one after the other."""
+    return "<br>".join(f"<code>{html.escape(command)}</code>" for command in commands)
 
 
 def _software(records: Sequence[Record]) -> str:
@@ -280,7 +310,7 @@ def _software(records: Sequence[Record]) -> str:
             machine = origin["machine"]
             text = (
                 f"{versions}; {machine['platform']}, {machine['processor']}, {machine['cores']} "
-                f"cores, threads: {machine['threads'] or 'by the model'}"
+                f"cores, threads: {machine.get('chosen_threads') or machine['threads']}"
             )
         counts[text] = counts.get(text, 0) + 1
     return "\n".join(f"- {count} trainings: {text}" for text, count in counts.items())

@@ -64,8 +64,8 @@ def reproduce(run: Path, out: Path) -> list[str]:
     if out.resolve() == run.resolve():
         raise NotReproducible(f"--out {out} is the run itself: choose another folder")
     command = [*command_of(origin, run), "--out", str(out)]
-    threads = origin["machine"]["threads"]
-    chosen = {} if threads is None else {CHOSEN: str(threads)}
+    threads = origin["machine"].get("chosen_threads")
+    chosen = {} if threads is None else {CHOSEN: threads}
     others = {name: value for name, value in os.environ.items() if name != CHOSEN}
     print(f"running python {' '.join(command)}", flush=True)
     done = subprocess.run(  # noqa: S603  one of MODULES

@@ -117,16 +117,22 @@ class Growth(NamedTuple):
 def growth(
     what: str, over: Axis, sizes: Sequence[int], seconds: Sequence[Sequence[float]]
 ) -> Growth:
-    """Fit a power law.
+    """Fit a power law to the medians; what departs from it counts once a size, not once a round.
+
+    Args:
+        what: costs.
+        over: what grows.
+        sizes: at least three.
+        seconds: for each size, one a round.
 
     >>> found = growth("work", "slots", (1, 2, 4), [[1.0, 1.1], [4.0, 4.1], [16.0, 16.1]])
     >>> print(round(found.exponent, 1), round(found.last, 1))
     2.0 2.0
     """
-    x = np.repeat(np.log(sizes), len(seconds[0]))
-    fit = linregress(x, np.log(np.concatenate([np.asarray(each) for each in seconds])))
-    half = float(student.ppf(0.975, len(x) - 2)) * fit.stderr
-    before, end = median(seconds[-2]), median(seconds[-1])
+    medians = [median(each) for each in seconds]
+    fit = linregress(np.log(sizes), np.log(medians))
+    half = float(student.ppf(0.975, len(sizes) - 2)) * fit.stderr
+    *_, before, end = medians
     last = math.log(end / before) / math.log(sizes[-1] / sizes[-2])
     rounds = tuple(tuple(map(float, each)) for each in seconds)
     slope = float(fit.slope)

@@ -26,7 +26,9 @@ from benchmarks.records import Record
 
 def ablation_figure(ablation: Ablation, records: Sequence[Record]) -> Figure:
     """Learning curves of variants, and what they score on the test split."""
-    found = [(name, runs_of(ablation, name, records)) for name in ablation.variants]
+    found = [
+        (name, runs) for name in ablation.variants if (runs := runs_of(ablation, name, records))
+    ]
     figure, (curves, scores) = new_figure(3.4, columns=2, width_ratios=(3, 2))
     for row, (name, runs) in enumerate(found):
         colour, marker = OTHERS[row]

@@ -90,20 +90,23 @@ class Trainings:
         )
 
 
-def train(wanted: Sequence[Cell], folder: Path, jobs: int) -> tuple[list[Record], int]:
+def train(
+    wanted: Sequence[Cell], every: Sequence[Cell], folder: Path, jobs: int
+) -> tuple[list[Record], int]:
     """Train what is not finished, and write the records of all that is.
 
     Args:
         wanted: the trainings.
+        every: those of the whole study.
         folder: for the records.
         jobs: trainings at a time.
 
     Returns:
-        The records, and the exit status: 1 if a training failed, which is shown with its log.
+        The records of what was wanted, and the exit status: 1 if a training failed, which is shown
+        with its log.
     """
     failed = run_all(unfinished(wanted), jobs)
-    records = [record_of(cell) for cell in wanted if cell.finished and cell not in failed]
-    write_records(folder / RECORDS, records)
+    write_records(folder / RECORDS, [record_of(cell) for cell in every if cell.finished])
     for cell in failed:
         print(f"FAILED: {shlex.join(['python', *cell.arguments])}; see {cell.log}", file=sys.stderr)
-    return records, 1 if failed else 0
+    return [record_of(cell) for cell in wanted if cell.finished], 1 if failed else 0

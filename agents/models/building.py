@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import PreTrainedModel
@@ -112,33 +114,33 @@ def assemble(
     return model
 
 
-def prepare_again(model: AgentModel, config: ModelConfig, seed: int = 0) -> None:
+def prepare_again(model: AgentModel, asked: Mapping[str, Any], seed: int = 0) -> None:
     """Choose anew what of a trained model goes on training, and how it runs; in place.
 
+    It plays as before, but for prefix-tuning, whose virtual tokens are new.
+
     Args:
-        model: without an adapter; it plays as before.
-        config: the adapter to put in, the layers to freeze, precision and checkpointing; `name` and
-            `head` stay the model's.
+        model: of an agent.
+        asked: settings of a `ModelConfig`, but name and head; the model's others stay.
         seed: of new weights.
 
     Raises:
+        AgentError: these settings do not go together.
         ModelError: it has an adapter already, or none fits its backbone.
     """
-    kept = {"name": model.config.name, "head": model.config.head}
-    if model.config.adapter != "none":
-        if config.adapter != "none":
-            raise ModelError(
-                f"the model has an adapter already ({model.config.adapter}): go on with it, or "
-                "export the model, which merges it, and begin from that folder"
-            )
-        kept |= {name: getattr(model.config, name) for name in ADAPTER_FIELDS}
-    else:
+    adapted_before = model.config.adapter != "none"
+    if adapted_before and asked.keys() & set(ADAPTER_FIELDS):
+        raise ModelError(
+            f"the model has an adapter already ({model.config.adapter}): go on with it, or "
+            "export the model, which merges it, and begin from that folder"
+        )
+    model.config = dataclasses.replace(model.config, **asked)
+    if not adapted_before and asked.keys() & {*ADAPTER_FIELDS, "frozen_layers"}:
         model.backbone.requires_grad_(True)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            model.backbone = adapted(model.backbone, config)
+            model.backbone = adapted(model.backbone, model.config)
         model.to(model.device)
-    model.config = dataclasses.replace(config, **kept)  # type: ignore[arg-type]
     _freeze_and_recompute(model)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from agents.errors import AgentError
 
@@ -70,3 +71,14 @@ class ModelConfig:
             raise AgentError(
                 "prefix-tuning keeps all layers as they are: use it with frozen_layers 0"
             )
+
+
+def chosen(config: ModelConfig) -> dict[str, Any]:
+    """The settings that are not the default.
+
+    >>> chosen(ModelConfig(adapter="lora"))
+    {'adapter': 'lora'}
+    """
+    default = dataclasses.asdict(ModelConfig())
+    own = dataclasses.asdict(config)
+    return {name: value for name, value in own.items() if value != default[name]}

@@ -138,13 +138,26 @@ def test_an_adapter_is_put_on_the_start(tmp_path: Path) -> None:
 
 def test_layers_of_the_start_are_frozen_and_thawed(tmp_path: Path) -> None:
     agent = PPO("OneSkill-v0", env_kwargs=json.loads(OPTIONS))
-    everything = {name for name, p in agent.model.named_parameters() if p.requires_grad}
-    prepare_again(agent.model, ModelConfig(frozen_layers=1))
-    left = {name for name, p in agent.model.named_parameters() if p.requires_grad}
+
+    def trained() -> set[str]:
+        return {name for name, p in agent.model.named_parameters() if p.requires_grad}
+
+    everything = trained()
+    prepare_again(agent.model, {"frozen_layers": 1})
+    left = trained()
     assert 0 < len(left) < len(everything)
-    prepare_again(agent.model, ModelConfig(precision="bfloat16"))
-    assert {name for name, p in agent.model.named_parameters() if p.requires_grad} == everything
-    assert agent.model.config == ModelConfig(precision="bfloat16")
+    prepare_again(agent.model, {"precision": "bfloat16"})
+    assert trained() == left
+    assert agent.model.config == ModelConfig(precision="bfloat16", frozen_layers=1)
+    prepare_again(agent.model, {"frozen_layers": 0})
+    assert trained() == everything
+
+
+def test_a_start_without_room_for_virtual_tokens(tmp_path: Path) -> None:
+    PPO("OneSkill-v0", env_kwargs=json.loads(OPTIONS)).save(tmp_path / "start")
+    prefix = ModelOptions(adapter="prefix")
+    with pytest.raises(AgentError, match="no room for 16 virtual tokens"):
+        train_ppo(ppo_run(tmp_path / "run", start=tmp_path / "start", model_options=prefix))
 
 
 def test_a_policy_does_not_start_from_action_values(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from benchmarks.readme_tables import CORE
 from benchmarks.records import Record, read_records, write_records
 from benchmarks.report import Part, Settings
 from benchmarks.scaling import growth, growth_of
+from benchmarks.study_figures import ablation_figure
 
 RECORDS = read_records([CORE])
 RUNS = [r for r in RECORDS if (r.env, r.agent) == ("TextNER-v0", "ppo")]
@@ -44,9 +45,9 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     write_records(folder / "ablations.jsonl", ablations)
     variants = [*SOURCE_TRAININGS.variants, *SWEPT_TRAININGS.variants]
     write_records(folder / "randomness.jsonl", renamed("TextNER-v0", variants))
-    answers = [Answers(seed, t, [0.5, 0.75]) for seed in (1, 2) for t in (0.0, 0.5, 1.0)]
+    answers = [Answers(seed, "now", t, 8, [0.5, 0.75]) for seed in (1, 2) for t in (0.0, 0.5, 1.0)]
     lines = [json.dumps(each._asdict()) + "\n" for each in answers]
-    (folder / "randomness-answers.jsonl").write_text("".join(lines))
+    (folder / "answers.jsonl").write_text("".join(lines))
     origin = {
         "command": "python -m benchmarks.throughput", "commit": "0" * 40, "versions": {"a": "1"},
         "machine": {"platform": "p", "cores": 2}, "threads": 1,
@@ -57,6 +58,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
         learning=(CORE,),
         ablations=folder / "ablations.jsonl",
         randomness=folder / "randomness.jsonl",
+        answers=folder / "answers.jsonl",
         speed=(folder / "speed-agents.json",),
         out=folder / "report",
     )
@@ -76,7 +78,7 @@ def test_every_table_and_figure_is_there(made: Part) -> None:
     assert "| one | 3 | steps/s | other | 1 | 3 [2, 4] | 5 x | NO, MISSED |" in made.text
     assert "| an update | slots | 8, 16, 32 | 1.5, 3, 6 | 1.00 [" in made.text
     for record in RECORDS:
-        assert record.commands[-1] in made.text
+        assert all(command in made.text for command in record.commands)
 
 
 def test_figures_name_their_axes(made: Part) -> None:
@@ -117,6 +119,26 @@ def test_the_same_results_give_the_same_report(settings: Settings, made: Part) -
     again = report.learning_part(RECORDS)
     assert again.text in made.text
     assert all(made.images[address] == svg for address, svg in again.images.items())
+
+
+def test_what_is_committed_can_be_reported() -> None:
+    """As `make report` does."""
+    found = Settings()
+    assert found.learning[0].exists()
+    assert found.ablations is None or found.ablations.exists()
+
+
+def test_two_figures_of_one_address() -> None:
+    part = Part("", {"a.svg": ""})
+    with pytest.raises(ValueError, match=r"one address: a\.svg"):
+        report.joined([part, part])
+
+
+def test_an_ablation_with_a_variant_missing() -> None:
+    missing = ABLATIONS[0].variants[1]
+    own = renamed(ABLATIONS[0].env, [n for n in ABLATIONS[0].variants if n != missing])
+    axes = ablation_figure(ABLATIONS[0], own).axes[0]
+    assert len(axes.get_lines()) == len(ABLATIONS[0].variants) - 1
 
 
 def test_an_image_that_is_missing() -> None:

@@ -18,7 +18,7 @@ from benchmarks import ablations, cells, randomness
 from benchmarks.ablations import ABLATIONS, LABELS, TRAININGS
 from benchmarks.cells import Cell
 from benchmarks.randomness import SOURCE_TRAININGS, SOURCES, SWEPT_TRAININGS, deviation
-from benchmarks.records import read_records
+from benchmarks.records import Record, read_records
 from benchmarks.variants import RECORDS
 
 ORIGIN = (json.dumps(provenance()) + "\n").encode()
@@ -69,7 +69,7 @@ def test_ablations(
     assert ablations.run(ablations.Settings(out=tmp_path, seeds=2, jobs=2)) == 1
     printed = capsys.readouterr()
     assert printed.err.count("FAILED: python -m agents.train ppo --env TextNER-v0") == 2
-    assert "| PPO, heads only |" in printed.out
+    assert "| PPO, heads and embeddings |" in printed.out
     assert "| PPO, LoRA of rank 8 |" not in printed.out
     records = read_records([tmp_path / RECORDS])
     assert len(records) == 2 * (len(LABELS) - 1)
@@ -86,6 +86,7 @@ def test_randomness(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(cells.subprocess, "run", pretend)
+    monkeypatch.setattr(randomness, "answer", lambda *_: [])
     assert randomness.run(randomness.Settings(out=tmp_path, seeds=3, jobs=2)) == 0
     printed = capsys.readouterr().out
     for label in (*SOURCES.values(), "all of them"):
@@ -109,16 +110,25 @@ def test_answers_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr(randomness, "evaluate", evaluate)
     monkeypatch.setattr(randomness, "load_agent", load)
-    for seed in (1, 2):
-        (tmp_path / "TextNER-v0" / "ppo+all" / str(seed) / "best").mkdir(parents=True)
-    first = randomness.answer(tmp_path, [1], None)
+    runs = [run_of(seed, "monday") for seed in (1, 2)]
+    first = randomness.answer(tmp_path, runs[:1], None)
     assert asked == [(1.0, True), *[(0.5, False)] * 5, *[(1.0, False)] * 5]
     asked.clear()
-    both = randomness.answer(tmp_path, [1, 2, 3], None)
+    both = randomness.answer(tmp_path, runs, None)
     assert len(asked) == 11
     assert both[:3] == first
     assert randomness.read_answers(tmp_path / randomness.ANSWERS) == both
     assert "| sampled, temperature 0.5 |" in randomness.answers_table(both)
+    for again, episodes in ((runs[0], 5), (run_of(1, "tuesday"), None)):
+        asked.clear()
+        randomness.answer(tmp_path, [again], episodes)
+        assert len(asked) == 11
+
+
+def run_of(seed: int, started: str) -> Record:
+    """The record of a training that nobody ran."""
+    origin = {"started": started}
+    return Record("TextNER-v0", "ppo+all", "PPO", seed, "f1", {}, 8, [], 64, 1.0, 9, [], origin)
 
 
 def test_the_interval_of_a_deviation_holds_it_as_often_as_it_says() -> None:

@@ -224,4 +224,4 @@ def test_costs_grow() -> None:
 
 def test_gem_that_is_not_there() -> None:
     with pytest.raises(ChildProcessError, match="No module named 'gem'"):
-        answers_beside_gem(Path(sys.executable), 4, 4, 1)
+        answers_beside_gem(Path(sys.executable), 2_000, 4, 1)
