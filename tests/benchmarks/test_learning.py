@@ -26,6 +26,7 @@ RECIPE = Recipe(
 )
 
 
+@pytest.mark.slow  # a minute of trainings; make smoke runs more of them
 def test_learning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
