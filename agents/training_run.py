@@ -88,17 +88,26 @@ def start_of(settings: Settings) -> LanguageAgent | None:
                 f"{settings.start} holds a {type(start).__name__} agent, whose policy head never "
                 "learnt: start from one that learns a policy (bc, ppo, a2c, reinforce)"
             )
-        virtual = settings.model_config.virtual_tokens
-        try:
-            check_positions(start.model.backbone, start.contract.max_tokens + virtual)
-        except ModelError as error:
-            raise AgentError(
-                f"{settings.start} has no room for {virtual} virtual tokens, as a preset has no "
-                "positions beyond the environment's: use lora, or clone a model with --adapter "
-                "prefix from the beginning"
-            ) from error
+        if virtual := settings.model_config.virtual_tokens:
+            check_room(start, virtual)
         return start
     return cloned_start(settings) if settings.clone_episodes else None
+
+
+def check_room(start: LanguageAgent, virtual_tokens: int) -> None:
+    """Check that prefix-tuning fits a start.
+
+    Raises:
+        AgentError: its model has no positions for the virtual tokens.
+    """
+    try:
+        check_positions(start.model.backbone, start.contract.max_tokens + virtual_tokens)
+    except ModelError as error:
+        raise AgentError(
+            f"--start has no room for {virtual_tokens} virtual tokens: a preset has no positions "
+            "beyond the environment's. Use another adapter, such as lora, or a start whose model "
+            "has a longer context"
+        ) from error
 
 
 def model_of(start: LanguageAgent, settings: Settings) -> AgentModel:

@@ -10,18 +10,21 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import tyro
 
-from benchmarks.learning import CORES
 from benchmarks.learning_table import spread
 from benchmarks.recipes import RECIPES
 from benchmarks.records import CLONED, Record
-from benchmarks.variants import Trainings, Variant, train
+from benchmarks.trained import exit_status
+from benchmarks.variants import StudySettings, Trainings, Variant, train_study
 
 NER, SUMMARIZATION = "TextNER-v0", "TextSummarization-v0"
 UNMASKED = """--env-kwargs '{"constrain": false}'"""
+PPO = partial(Variant, algorithm="ppo", start="bc")
+VALUES = partial(Variant, algorithm="epsilon-greedy", start="bc")
 TRAININGS = (
     Trainings(
         env=NER,
@@ -32,51 +35,28 @@ TRAININGS = (
             "bc+unmasked": f"{RECIPES[NER].clone} {UNMASKED}",
         },
         variants={
-            "ppo": Variant(algorithm="ppo", label="PPO", start="bc"),
-            "ppo+scratch": Variant(
-                algorithm="ppo", label="PPO, no clone", options="--clone-episodes 0"
-            ),
-            "ppo+imitation": Variant(
-                algorithm="ppo",
+            "ppo": PPO(label="PPO"),
+            "ppo+scratch": PPO(label="PPO, no clone", start=None, options="--clone-episodes 0"),
+            "ppo+imitation": PPO(
                 label="PPO, cloning on (weight 0.5)",
                 options="--imitation-weight 0.5 --imitation-episodes 300",
-                start="bc",
             ),
-            "ppo+dense": Variant(
-                algorithm="ppo", label="PPO, dense", options="--reward dense", start="bc"
+            "ppo+dense": PPO(label="PPO, dense", options="--reward dense"),
+            "epsilon-greedy": VALUES(label="EpsilonGreedy"),
+            "epsilon-greedy+dense": VALUES(
+                label="EpsilonGreedy, dense, discount 0.8", options="--reward dense --gamma 0.8"
             ),
-            "epsilon-greedy": Variant(
-                algorithm="epsilon-greedy", label="EpsilonGreedy", start="bc"
+            "epsilon-greedy+dense-undiscounted": VALUES(
+                label="EpsilonGreedy, dense", options="--reward dense"
             ),
-            "epsilon-greedy+dense": Variant(
-                algorithm="epsilon-greedy",
-                label="EpsilonGreedy, dense, discount 0.8",
-                options="--reward dense --gamma 0.8",
-                start="bc",
-            ),
-            "epsilon-greedy+dense-undiscounted": Variant(
-                algorithm="epsilon-greedy",
-                label="EpsilonGreedy, dense",
-                options="--reward dense",
-                start="bc",
-            ),
-            "ppo+unmasked": Variant(
-                algorithm="ppo", label="PPO, no masks", options=UNMASKED, start="bc+unmasked"
-            ),
-            "ppo+scratch+unmasked": Variant(
-                algorithm="ppo",
+            "ppo+unmasked": PPO(label="PPO, no masks", start="bc+unmasked", options=UNMASKED),
+            "ppo+scratch+unmasked": PPO(
                 label="PPO, no clone, no masks",
+                start=None,
                 options=f"--clone-episodes 0 {UNMASKED}",
             ),
-            "ppo+lora": Variant(
-                algorithm="ppo", label="PPO, LoRA of rank 8", options="--adapter lora", start="bc"
-            ),
-            "ppo+heads": Variant(
-                algorithm="ppo",
-                label="PPO, heads and embeddings",
-                options="--frozen-layers all",
-                start="bc",
-            ),
+            "ppo+lora": PPO(label="PPO, LoRA of rank 8", options="--adapter lora"),
+            "ppo+heads": PPO(label="PPO, heads and embeddings", options="--frozen-layers all"),
         },
     ),
     Trainings(
@@ -89,22 +69,15 @@ TRAININGS = (
         ),
         clones={"bc": RECIPES[SUMMARIZATION].clone},
         variants={
-            "ppo": Variant(
-                algorithm="ppo", label="PPO, dense", options="--reward dense", start="bc"
-            ),
-            "ppo+terminal": Variant(algorithm="ppo", label="PPO, terminal", start="bc"),
-            "ppo+kl-0.01": Variant(
-                algorithm="ppo",
-                label="PPO, dense, KL 0.01",
-                options="--reward dense --kl-penalty reward --kl-coefficient 0.01",
-                start="bc",
-            ),
-            "ppo+kl-0.1": Variant(
-                algorithm="ppo",
-                label="PPO, dense, KL 0.1",
-                options="--reward dense --kl-penalty reward --kl-coefficient 0.1",
-                start="bc",
-            ),
+            "ppo": PPO(label="PPO, dense", options="--reward dense"),
+            "ppo+terminal": PPO(label="PPO, terminal"),
+            **{
+                f"ppo+kl-{weight}": PPO(
+                    label=f"PPO, dense, KL {weight}",
+                    options=f"--reward dense --kl-penalty reward --kl-coefficient {weight}",
+                )
+                for weight in (0.01, 0.1)
+            },
         },
     ),
 )
@@ -204,33 +177,18 @@ def runs_of(ablation: Ablation, name: str, records: Sequence[Record]) -> list[Re
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(StudySettings):
     """Train variants that differ in one thing, and compare them on the test split."""
 
     out: Path = Path("runs/ablations")
-    """A folder; each training has one in it: ENV/VARIANT/SEED."""
-    seeds: int | None = None
-    """The first so many; all by default."""
-    jobs: int = CORES
-    """Trainings at a time, each on one core."""
-    options: str = ""
-    """More options of every training but the clones, for a trial."""
 
 
 def run(settings: Settings) -> int:
     """Train, write the records, print the tables; the exit status."""
-    wanted, every = (
-        [
-            cell
-            for trainings in TRAININGS
-            for cell in trainings.cells(settings.out, seeds, settings.options)
-        ]
-        for seeds in (settings.seeds, None)
-    )
-    records, status = train(wanted, every, settings.out, settings.jobs)
+    records, failed = train_study(TRAININGS, settings)
     for ablation in ABLATIONS:
         print(f"**{ablation.title}** ({ablation.env})\n\n{ablation_table(ablation, records)}\n")
-    return status
+    return exit_status(failed)
 
 
 if __name__ == "__main__":

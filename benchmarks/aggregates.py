@@ -9,29 +9,19 @@ Shapes: S seeds, R resamples, H thresholds.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import trim_mean
+
+from agents.evaluation import Interval
 
 Scores: TypeAlias = "Sequence[npt.ArrayLike]"
 """An entry an environment, with a score a seed, (..., S); environments may have different numbers
 of seeds, and have the same dimensions before them."""
 Numbers: TypeAlias = "npt.NDArray[np.float64]"
 RESAMPLES = 5_000
-
-
-class Estimate(NamedTuple):
-    """A statistic and its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        """As text."""
-        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
 
 def interquartile_mean(scores: Scores) -> Numbers:
@@ -96,7 +86,7 @@ def bootstrap(
 
 def estimate(
     statistic: Callable[[Scores], Numbers], scores: Scores, resamples: int = RESAMPLES
-) -> Estimate:
+) -> Interval:
     """A statistic with its interval."""
     low, high = bootstrap(statistic, scores, resamples)
-    return Estimate(float(statistic(scores)), float(low), float(high))
+    return Interval(float(statistic(scores)), float(low), float(high))

@@ -7,24 +7,18 @@ match, after it turned the string into tokens and played them.
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from itertools import cycle, islice
 from pathlib import Path
 
 import gymnasium
 
 import textenvs  # noqa: F401  registers its ids
-from benchmarks.contest import QUIET
+from benchmarks.contest import Child
 from benchmarks.measuring import Measurement, beside
 from textenvs.data.world import WorldQA
 from textenvs.wrappers import StringAction
-
-ROOT = Path(__file__).parents[1]
 
 
 def answers_beside_gem(python: Path, questions: int, answers: int, rounds: int) -> Measurement:
@@ -55,43 +49,13 @@ def answers_beside_gem(python: Path, questions: int, answers: int, rounds: int) 
         "question": [f"{example.passage}\n{example.question}" for example in examples],
         "answer": right,
     }
-    with (
-        tempfile.TemporaryFile("w+") as errors,
-        subprocess.Popen(  # noqa: S603  our own module
-            [str(python), "-m", "benchmarks.peers_gem"],
-            cwd=ROOT,
-            env=os.environ | QUIET,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-        ) as gem,
-    ):
-
-        def ask(line: str) -> str:
-            assert gem.stdin is not None
-            assert gem.stdout is not None
-            try:
-                print(line, file=gem.stdin, flush=True)
-            except BrokenPipeError:
-                return ""
-            return gem.stdout.readline()
-
-        def theirs() -> float:
-            taken = ask(str(answers))
-            if not taken:
-                gem.wait()
-                errors.seek(0)
-                raise ChildProcessError(f"GEM ended: {errors.read()[-3_000:]}")
-            return answers / float(taken)
-
-        try:
-            ask(json.dumps(asked))
-            return beside(
-                "TextQA-v0, an answer a step", "answers/s", ours, "GEM's QaEnv", theirs, rounds
-            )
-        finally:
-            gem.kill()
-            assert gem.stdin is not None
-            with suppress(BrokenPipeError):  # what it did not read any more
-                gem.stdin.close()
+    with Child("GEM", ("benchmarks.peers_gem",), python) as gem:
+        gem.tell(json.dumps(asked))
+        return beside(
+            "TextQA-v0, an answer a step",
+            "answers/s",
+            ours,
+            "GEM's QaEnv",
+            lambda: answers / float(gem.ask(str(answers))),
+            rounds,
+        )

@@ -11,14 +11,20 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 from benchmarks.measuring import Measurement, beside
 from benchmarks.pacing import Job
 
+ROOT = Path(__file__).parents[1]
 QUIET = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
 
 
@@ -39,7 +45,83 @@ class Entrant:
     python: str = sys.executable
 
 
-class Contestant:
+class Child:
+    """A program of ours in a process of its own, which is asked and answers line by line.
+
+    Args:
+        name: For errors.
+        command: After `python -m`.
+        python: The interpreter; another one has other packages.
+        variables: Of the environment, beside this process's and `QUIET`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        python: str | Path = sys.executable,
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
+        self.name = name
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  closed by __exit__
+        self._process = subprocess.Popen(  # noqa: S603  a fixed program
+            [str(python), "-m", *command],
+            cwd=ROOT,
+            env={**os.environ, **QUIET, **(variables or {})},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End the process."""
+        self._process.kill()
+        with suppress(BrokenPipeError):  # of what it did not read any more
+            self._process.communicate()
+        self._errors.close()
+
+    def tell(self, line: str) -> None:
+        """Write a line to it.
+
+        Raises:
+            ChildProcessError: The process ended; the error has the last that it wrote.
+        """
+        assert self._process.stdin is not None
+        try:
+            print(line, file=self._process.stdin, flush=True)
+        except BrokenPipeError:
+            raise self._ended() from None
+
+    def ask(self, line: str) -> str:
+        """Write a line to it, and wait for one.
+
+        Raises:
+            ChildProcessError: As `tell`.
+        """
+        self.tell(line)
+        assert self._process.stdout is not None
+        answer: str = self._process.stdout.readline()
+        if not answer:
+            raise self._ended()
+        return answer
+
+    def _ended(self) -> ChildProcessError:
+        self._process.wait()
+        self._errors.seek(0)
+        last = self._errors.read()[-3_000:]
+        return ChildProcessError(f"{self.name} ended with {self._process.returncode}: {last}")
+
+
+class Contestant(Child):
     """An entrant's running process.
 
     Args:
@@ -51,33 +133,11 @@ class Contestant:
     """
 
     def __init__(self, entrant: Entrant, job: Job) -> None:
-        self.name = entrant.name
+        threads = {"OMP_NUM_THREADS": str(job.threads)}
+        super().__init__(entrant.name, (entrant.module, entrant.algorithm), entrant.python, threads)
         self._tokens = job.tokens
         self.peak = 0
-        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  closed by __exit__
-        self._process = subprocess.Popen(  # noqa: S603  a fixed program
-            [entrant.python, "-m", entrant.module, entrant.algorithm],
-            env=os.environ | QUIET | {"OMP_NUM_THREADS": str(job.threads)},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            text=True,
-        )
-        self._ask(json.dumps(asdict(job)))
-
-    def __enter__(self) -> Contestant:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """End the process."""
-        self._process.kill()
-        self._process.communicate()
-        self._errors.close()
+        self.tell(json.dumps(asdict(job)))
 
     def round(self, iterations: int) -> float:
         """Train for so many iterations; actions per second.
@@ -85,28 +145,10 @@ class Contestant:
         Raises:
             ChildProcessError: The process ended; the error has the last that it wrote.
         """
-        self._ask(str(iterations))
-        assert self._process.stdout is not None
-        answer = self._process.stdout.readline()
-        if not answer:
-            raise self._ended()
-        facts = json.loads(answer)
+        facts = json.loads(self.ask(str(iterations)))
         assert facts["actions"] == iterations * self._tokens, "all write answers of one length"
         self.peak = facts["peak"]
         return self._tokens * iterations / float(facts["seconds"])
-
-    def _ask(self, line: str) -> None:
-        assert self._process.stdin is not None
-        try:
-            print(line, file=self._process.stdin, flush=True)
-        except BrokenPipeError:
-            raise self._ended() from None
-
-    def _ended(self) -> ChildProcessError:
-        self._process.wait()
-        self._errors.seek(0)
-        last = self._errors.read()[-3_000:]
-        return ChildProcessError(f"{self.name} ended with {self._process.returncode}: {last}")
 
 
 def contest(

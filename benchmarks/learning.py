@@ -1,16 +1,14 @@
 """How well the agents learn: algorithms in environments, over seeds, on the test split.
 
 Each training is a process with a folder of its own. All algorithms of a seed start from one clone
-of the expert. A training that is finished is not run again; one that fails
-leaves its log, is shown as failed, and makes the exit status 1.
+of the expert. A training that is finished is not run again; one that fails leaves its log, is shown
+as failed, and makes the exit status 1.
 
 python -m benchmarks.learning --suite core --only TextNER-v0/ppo --seeds 3
 """
 
 from __future__ import annotations
 
-import os
-import shlex
 import sys
 from dataclasses import dataclass
 from functools import partial
@@ -18,13 +16,10 @@ from pathlib import Path
 
 import tyro
 
-from benchmarks.cells import run_all, unfinished
+from benchmarks.cells import CORES, Cell
 from benchmarks.learning_table import aggregate, table_of
-from benchmarks.records import record_of, write_records
 from benchmarks.suites import SUITES, SuiteName, cells, recipes_of
-
-CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-RECORDS = "records.jsonl"
+from benchmarks.trained import exit_status, recorded, train
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +40,8 @@ class Settings:
     jobs: int = CORES
     """Trainings at a time, each on one core."""
     options: str = ""
-    """More options for every algorithm but the clones, such as "--total-timesteps
-    2000" for a trial."""
+    """More options for every algorithm but the clones, such as "--total-timesteps 2000" for a
+    trial."""
     show: bool = False
     """Run nothing: show the table of what is finished."""
 
@@ -59,16 +54,15 @@ def run(settings: Settings) -> int:
     chosen = partial(cells, suite, folder, options=settings.options, recipes=recipes)
     wanted = list(chosen(settings.only, settings.seeds))
     every = list(chosen(seeds=max(suite.seeds, settings.seeds or 0)))
-    failed = [] if settings.show else run_all(unfinished(wanted), settings.jobs)
-    records = [record_of(cell) for cell in wanted if cell.finished and cell not in failed]
-    if not settings.show:
-        write_records(folder / RECORDS, [record_of(cell) for cell in every if cell.finished])
+    failed: list[Cell] = []
+    if settings.show:
+        records = recorded(wanted)
+    else:
+        records, failed = train(wanted, every, folder, settings.jobs)
     if not records:
         print(f"nothing is finished in {folder}")
     print("\n\n".join(filter(None, (table_of(records), aggregate(records)))))
-    for cell in failed:
-        print(f"FAILED: {shlex.join(['python', *cell.arguments])}; see {cell.log}")
-    return 1 if failed else 0
+    return exit_status(failed)
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.aggregates import (
@@ -18,8 +19,8 @@ from benchmarks.aggregates import (
     optimality_gap,
     performance_profile,
 )
-from benchmarks.figures import GREY, legend, look, new_figure
-from benchmarks.learning_table import LADDER, Aggregated, spread
+from benchmarks.figures import GREY, Look, legend, look, new_figure
+from benchmarks.learning_table import LADDER, Aggregated, Spread, rung, spread
 from benchmarks.records import CLONED, Record
 from benchmarks.suites import CLONE
 
@@ -58,27 +59,22 @@ def groups(records: Sequence[Record]) -> list[Group]:
 def scores_figure(records: Sequence[Record]) -> Figure:
     """What the agents of one environment score on the test split.
 
-    Lines of the ladder that are below them and their starts, and the expert's where it is far
-    above, stand in the legend alone.
+    Of the ladder, the start and the best below the expert are inside; others may stand in the
+    legend alone.
 
     Args:
         records: of the environment.
     """
     found = groups(records)
     figure, (axes,) = new_figure(1.3 + 0.34 * len(found))
-    rungs = ladder(records)
-    lowest = rungs.get(CLONED, found[0].runs[0].score())
-    highest = max(score for label, score in rungs.items() if label != "expert")
+    rungs = {label: mean(scores) for label in LADDER if (scores := rung(label, records))}
+    best = max((label for label in rungs if label != "expert"), key=rungs.__getitem__)
+    inside = [score for label, score in rungs.items() if label in (best, CLONED)]
     for row, (agent, _, runs) in enumerate(found):
-        colour, marker = look(agent)
         scores = [run.score() for run in runs]
-        middle, low, high, _ = spread(scores, 0, 1)
-        if low is not None and high is not None:
-            axes.plot([low, high], [row, row], color=colour, linewidth=2)
-            lowest, highest = min(lowest, low), max(highest, high)
-        axes.plot(middle, row, marker=marker, color=colour, markersize=8)
-        axes.plot(scores, [row] * len(scores), "|", color=colour, markersize=12, alpha=0.7)
-        lowest, highest = min(lowest, *scores), max(highest, *scores)
+        interval = draw_scores(axes, row, scores, look(agent))
+        inside += [*scores, *(end for end in (interval.low, interval.high) if end is not None)]
+    lowest, highest = min(inside), max(inside)
     margin = 0.15 * (highest - lowest)
     axes.set_xlim(lowest - margin, highest + margin)
     for label, score in rungs.items():
@@ -94,13 +90,13 @@ def scores_figure(records: Sequence[Record]) -> Figure:
     return figure
 
 
-def ladder(records: Sequence[Record]) -> dict[str, float]:
-    """The ladder's scores on the test split, each the mean over seeds."""
-    found = {}
-    for label in LADDER:
-        by_seed = {run.seed: run.score(label) for run in records if label in run.scores}
-        if by_seed:
-            found[label] = mean(by_seed.values())
+def draw_scores(axes: Axes, row: int, scores: Sequence[float], look: Look) -> Spread:
+    """A row of scores: each, their mean, and its 95 % interval."""
+    found = spread(scores, 0, 1)
+    if found.low is not None and found.high is not None:
+        axes.plot([found.low, found.high], [row, row], color=look.colour, linewidth=2)
+    axes.plot(found.mean, row, marker=look.marker, color=look.colour, markersize=8)
+    axes.plot(scores, [row] * len(scores), "|", color=look.colour, markersize=12, alpha=0.7)
     return found
 
 

@@ -158,13 +158,20 @@ def normalised(run: Record) -> float:
     return (run.score() - lowest) / (highest - lowest)
 
 
+def rung(label: str, runs: Sequence[Record]) -> list[float]:
+    """What stands in the ladder of one environment under a label: a score a seed.
+
+    The same seed has the same start, whichever algorithm goes on from it.
+    """
+    return list({run.seed: run.score(label) for run in runs if label in run.scores}.values())
+
+
 def _line_of_ladder(label: str, runs: Sequence[Record]) -> str:
-    # The same seed has the same start, whichever algorithm goes on from it.
-    by_seed = {run.seed: run.score(label) for run in runs if label in run.scores}
-    if not by_seed:
+    scores = rung(label, runs)
+    if not scores:
         return ""
     clones = [run for run in runs if (run.agent, label) == (CLONE, CLONED)]
-    return _line(label, spread(list(by_seed.values()), 0, 1), "", clones)
+    return _line(label, spread(scores, 0, 1), "", clones)
 
 
 def _line(label: str, scores: Spread, gains: str, runs: Sequence[Record]) -> str:

@@ -20,7 +20,6 @@ def main() -> None:
     disable_progress_bars()
     asked = json.loads(sys.stdin.readline())
     env = QaEnv(dataset=Dataset.from_dict(asked))
-    print("ready", flush=True)
     for line in sys.stdin:
         start = time.perf_counter()
         for _ in range(int(line)):

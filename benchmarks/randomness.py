@@ -25,11 +25,12 @@ from scipy.stats import chi2
 
 from agents import evaluate, load_agent
 from agents.checkpoint import write_atomically
-from benchmarks.learning import CORES
+from agents.evaluation import Interval
 from benchmarks.learning_table import spread
 from benchmarks.recipes import RECIPES
 from benchmarks.records import Record
-from benchmarks.variants import Trainings, Variant, train
+from benchmarks.trained import exit_status
+from benchmarks.variants import StudySettings, Trainings, Variant, train_study
 
 ENV = "TextNER-v0"
 PIPELINE = "--clone-episodes 300 --clone-epochs 16"
@@ -42,11 +43,10 @@ SOURCES = {
 }
 """What `agents.Seeds` draws by itself -> what it is."""
 ALL = "all"
-SEEDS = range(1, 11)
 SOURCE_TRAININGS = Trainings(
     env=ENV,
     timesteps=60_000,
-    seeds=SEEDS,
+    seeds=range(1, 11),
     variants={
         **{
             f"ppo+{source}": Variant(
@@ -61,65 +61,69 @@ SOURCE_TRAININGS = Trainings(
 VALUES = "epsilon-greedy"
 """The agent that explores by action values."""
 DENSE = "--reward dense --gamma 0.8"
-EPSILONS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4)
-TEMPERATURES = (0.5, 0.75, 1.0, 1.5, 2.0)
-TOP_PS = (0.5, 0.8, 0.9, 0.95, 1.0)
-STRATEGIES = ("epsilon-greedy", "boltzmann", "ucb", "top-k", "nucleus")
 
 
 class Sweep(NamedTuple):
-    """A setting and its values.
+    """A setting and its values."""
 
-    Attributes:
-        title: what is swept, in which agent.
-        variants: value -> name of its trainings.
-    """
-
+    name: str
     title: str
-    variants: dict[float | str, str]
+    algorithm: str
+    options: str
+    """With {} where the value stands."""
+    values: tuple[float | str, ...]
+
+    def variant(self, value: float | str) -> str:
+        """The name of the trainings with a value."""
+        return f"{self.algorithm}+{self.name}-{value}"
 
 
-SWEEPS = {
-    "epsilon": Sweep(
+STRATEGY = Sweep(
+    "strategy",
+    "EpsilonGreedy: exploration strategies",
+    VALUES,
+    f"{DENSE} --exploration {{}}",
+    ("epsilon-greedy", "boltzmann", "ucb", "top-k", "nucleus"),
+)
+SWEEPS = (
+    Sweep(
+        "epsilon",
         "EpsilonGreedy: share of random actions",
-        {value: f"{VALUES}+epsilon-{value}" for value in EPSILONS},
+        VALUES,
+        f"{DENSE} --epsilon-schedule constant --epsilon-start {{}}",
+        (0.0, 0.02, 0.05, 0.1, 0.2, 0.4),
     ),
-    "temperature": Sweep(
+    Sweep(
+        "temperature",
         "PPO: temperature of its sampling",
-        {value: f"ppo+temperature-{value}" for value in TEMPERATURES},
+        "ppo",
+        "--temperature {}",
+        (0.5, 0.75, 1.0, 1.5, 2.0),
     ),
-    "top-p": Sweep(
+    Sweep(
+        "top-p",
         "EpsilonGreedy, nucleus: top-p",
-        {value: f"{VALUES}+top-p-{value}" for value in TOP_PS},
+        VALUES,
+        f"{DENSE} --exploration nucleus --top-p {{}}",
+        (0.5, 0.8, 0.9, 0.95, 1.0),
     ),
-    "strategy": Sweep(
-        "EpsilonGreedy: exploration strategies", {name: f"{VALUES}+{name}" for name in STRATEGIES}
-    ),
-}
-"""Name -> sweep."""
-
-
-def _swept() -> Iterator[tuple[str, Variant]]:
-    for value, name in SWEEPS["epsilon"].variants.items():
-        options = f"{DENSE} --epsilon-schedule constant --epsilon-start {value}"
-        yield name, Variant(algorithm=VALUES, label=str(value), options=options, start="bc")
-    for value, name in SWEEPS["temperature"].variants.items():
-        options = f"--temperature {value}"
-        yield name, Variant(algorithm="ppo", label=str(value), options=options, start="bc")
-    for value, name in SWEEPS["top-p"].variants.items():
-        options = f"{DENSE} --exploration nucleus --top-p {value}"
-        yield name, Variant(algorithm=VALUES, label=str(value), options=options, start="bc")
-    for value, name in SWEEPS["strategy"].variants.items():
-        options = f"{DENSE} --exploration {value}"
-        yield name, Variant(algorithm=VALUES, label=str(value), options=options, start="bc")
-
-
+    STRATEGY,
+)
 SWEPT_TRAININGS = Trainings(
     env=ENV,
     timesteps=60_000,
     seeds=range(3),
     clones={"bc": RECIPES[ENV].clone},
-    variants=dict(_swept()),
+    variants={
+        sweep.variant(value): Variant(
+            algorithm=sweep.algorithm,
+            label=str(value),
+            options=sweep.options.format(value),
+            start="bc",
+        )
+        for sweep in SWEEPS
+        for value in sweep.values
+    },
 )
 """The settings of exploration, value by value."""
 ANSWERS = "answers.jsonl"
@@ -142,6 +146,10 @@ class Answers(NamedTuple):
     scores: list[float]
     """One each time that the split was answered."""
 
+    def key(self) -> tuple[int, str, int]:
+        """Which agent answered how much."""
+        return self.seed, self.started, self.episodes
+
 
 def answer(out: Path, runs: Sequence[Record], episodes: int | None) -> list[Answers]:
     """Let trained agents answer greedily and by sampling; kept where it was done before.
@@ -152,15 +160,14 @@ def answer(out: Path, runs: Sequence[Record], episodes: int | None) -> list[Answ
         episodes: of the test split; None for all.
     """
     path = out / ANSWERS
-    before = read_answers(path) if path.exists() else []
-    found: list[Answers] = []
-    for run in runs:
-        started, count = run.provenance["started"], episodes or run.episodes
-        own = [a for a in before if (a.seed, a.started, a.episodes) == (run.seed, started, count)]
-        found += own or list(_answers(out / ENV / run.agent / str(run.seed), run, count))
-        lines = [json.dumps(each._asdict()) + "\n" for each in found]
-        write_atomically(path, "".join(lines).encode())
-    return found
+    kept = read_answers(path) if path.exists() else []
+    asked = [(run.seed, run.provenance["started"], episodes or run.episodes) for run in runs]
+    for run, (seed, started, count) in zip(runs, asked, strict=True):
+        if (seed, started, count) not in map(Answers.key, kept):
+            kept += _answers(out / ENV / run.agent / str(seed), run, count)
+            lines = [json.dumps(each._asdict()) + "\n" for each in kept]
+            write_atomically(path, "".join(lines).encode())
+    return [each for each in kept if each.key() in asked]
 
 
 def _answers(folder: Path, run: Record, episodes: int) -> Iterator[Answers]:
@@ -197,30 +204,20 @@ def read_answers(path: Path) -> list[Answers]:
     return found
 
 
-class Deviation(NamedTuple):
-    """The standard deviation of scores, with its 95 % interval if they are normal."""
+def deviation(scores: Sequence[float]) -> Interval:
+    """The standard deviation of at least two scores, with its 95 % interval if they are normal.
 
-    value: float
-    low: float
-    high: float
+    Then n - 1 times their variance over the true one is chi-squared.
 
-    def __str__(self) -> str:
-        """As text.
-
-        >>> print(deviation([0.5, 0.6, 0.7, 0.8]))
-        0.129 [0.073, 0.481]
-        """
-        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
-
-
-def deviation(scores: Sequence[float]) -> Deviation:
-    """Of at least two scores: n - 1 times their variance over the true one is chi-squared."""
+    >>> print(deviation([0.5, 0.6, 0.7, 0.8]))
+    0.129 [0.073, 0.481]
+    """
     freedom = len(scores) - 1
     found = stdev(scores)
     low, high = (
         found * math.sqrt(freedom / float(chi2.ppf(share, freedom))) for share in (0.975, 0.025)
     )
-    return Deviation(found, low, high)
+    return Interval(found, low, high)
 
 
 def scores_of(records: Sequence[Record], name: str) -> list[float]:
@@ -252,8 +249,8 @@ def sources_table(records: Sequence[Record]) -> str:
 def sweep_table(sweep: Sweep, records: Sequence[Record]) -> str:
     """Markdown: a line a value; means over seeds with 95 % t intervals."""
     lines = [f"| {sweep.title} | score on the test split [95 %] | seeds |", "|---|---|---|"]
-    for value, name in sweep.variants.items():
-        scores = scores_of(records, name)
+    for value in sweep.values:
+        scores = scores_of(records, sweep.variant(value))
         if scores:
             lines.append(f"| {value} | {spread(scores, 0, 1)} | {len(scores)} |")
     return "\n".join(lines)
@@ -284,41 +281,25 @@ def answers_table(answers: Sequence[Answers]) -> str:
 def tables(records: Sequence[Record], answers: Sequence[Answers]) -> str:
     """Markdown: all of them."""
     parts = [sources_table(records), answers_table(answers)]
-    parts += [sweep_table(sweep, records) for sweep in SWEEPS.values()]
+    parts += [sweep_table(sweep, records) for sweep in SWEEPS]
     return "\n\n".join(parts)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(StudySettings):
     """Train the same agent again and again, and see what chance does."""
 
     out: Path = Path("runs/randomness")
-    """A folder; each training has one in it: ENV/VARIANT/SEED."""
-    seeds: int | None = None
-    """The first so many of each; all by default."""
-    jobs: int = CORES
-    """Trainings at a time, each on one core."""
-    options: str = ""
-    """More options of every training but the clones, for a trial."""
     episodes: int | None = None
     """Of the test split, for answers of trained agents; None for all."""
 
 
 def run(settings: Settings) -> int:
     """Train, let agents answer, print the tables; the exit status."""
-    wanted, every = (
-        [
-            cell
-            for trainings in (SOURCE_TRAININGS, SWEPT_TRAININGS)
-            for cell in trainings.cells(settings.out, seeds, settings.options)
-        ]
-        for seeds in (settings.seeds, None)
-    )
-    records, status = train(wanted, every, settings.out, settings.jobs)
+    records, failed = train_study((SOURCE_TRAININGS, SWEPT_TRAININGS), settings)
     together = [record for record in records if record.agent == f"ppo+{ALL}"]
-    answers = answer(settings.out, together, settings.episodes)
-    print(tables(records, answers))
-    return status
+    print(tables(records, answer(settings.out, together, settings.episodes)))
+    return exit_status(failed)
 
 
 if __name__ == "__main__":

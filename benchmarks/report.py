@@ -210,7 +210,7 @@ def randomness_part(records: Sequence[Record], answers: Sequence[Answers]) -> Pa
         shown("sweeps", "Scores over epsilon, temperature, top-p and strategies",
               sweeps_figure(records)),
     ]  # fmt: skip
-    parts += [Part(sweep_table(sweep, records) + "\n", {}) for sweep in SWEEPS.values()]
+    parts += [Part(sweep_table(sweep, records) + "\n", {}) for sweep in SWEEPS]
     return joined(parts)
 
 

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import mean, stdev
 
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.ablations import LABELS, Ablation, runs_of
-from benchmarks.figures import BLUE, GREY, OTHERS, VERMILLION, Look, legend, new_figure
-from benchmarks.learning_figures import mean_curve
-from benchmarks.learning_table import spread
+from benchmarks.figures import BLUE, GREY, OTHERS, VERMILLION, legend, new_figure
+from benchmarks.learning_figures import draw_scores, mean_curve
 from benchmarks.randomness import (
     ALL,
     ANSWER_TEMPERATURES,
     SOURCE_TRAININGS,
+    STRATEGY,
     SWEEPS,
     Answers,
     deviation,
@@ -38,7 +37,7 @@ def ablation_figure(ablation: Ablation, records: Sequence[Record]) -> Figure:
             label=LABELS[ablation.env, name],
         )  # fmt: skip
         curves.fill_between(curve.x / 1e3, curve.low, curve.high, color=colour, alpha=0.15, lw=0)
-        _dots(scores, row, [run.score() for run in runs], OTHERS[row])
+        draw_scores(scores, row, [run.score() for run in runs], OTHERS[row])
     score_name = found[0][1][0].score_name
     curves.set_xlabel("actions (thousands)")
     curves.set_ylabel(f"{score_name}, validation split")
@@ -47,15 +46,6 @@ def ablation_figure(ablation: Ablation, records: Sequence[Record]) -> Figure:
     scores.set_ylim(len(found) - 0.4, -0.6)
     legend(figure, 2)
     return figure
-
-
-def _dots(axes: Axes, row: int, scores: Sequence[float], look: Look) -> None:
-    """A row of scores: each, their mean, and its 95 % interval."""
-    middle, low, high, _ = spread(scores, 0, 1)
-    if low is not None and high is not None:
-        axes.plot([low, high], [row, row], color=look.colour, linewidth=2)
-    axes.plot(middle, row, marker=look.marker, color=look.colour, markersize=8)
-    axes.plot(scores, [row] * len(scores), "|", color=look.colour, markersize=12, alpha=0.7)
 
 
 def sources_figure(records: Sequence[Record]) -> Figure:
@@ -86,14 +76,14 @@ def sources_figure(records: Sequence[Record]) -> Figure:
 def sweeps_figure(records: Sequence[Record]) -> Figure:
     """Scores over the settings of exploration, each seed and their mean."""
     figure, panels = new_figure(5.4, columns=2, rows=2, sharey=True)
-    for axes, sweep in zip(panels, SWEEPS.values(), strict=True):
-        found = [(v, scores) for v, name in sweep.variants.items()
-                 if (scores := scores_of(records, name))]  # fmt: skip
+    for axes, sweep in zip(panels, SWEEPS, strict=True):
+        found = [(v, scores) for v in sweep.values
+                 if (scores := scores_of(records, sweep.variant(v)))]  # fmt: skip
         for place, (_, scores) in enumerate(found):
             axes.plot([place] * len(scores), scores, "o", color=BLUE, alpha=0.5, markeredgewidth=0)
         axes.plot(
             range(len(found)), [mean(scores) for _, scores in found], color=BLUE, marker="_",
-            markersize=16, linestyle="" if sweep is SWEEPS["strategy"] else "-",
+            markersize=16, linestyle="" if sweep is STRATEGY else "-",
         )  # fmt: skip
         axes.set_xticks(range(len(found)), [str(value) for value, _ in found], fontsize=8)
         axes.set_title(sweep.title, fontsize=9)

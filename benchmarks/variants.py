@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.cells import Cell, run_all, unfinished
-from benchmarks.records import Record, record_of, write_records
-
-RECORDS = "records.jsonl"
+from benchmarks.cells import CORES, Cell
+from benchmarks.records import Record
+from benchmarks.trained import train
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,47 +64,46 @@ class Trainings:
 
     def _cell(self, folder: Path, name: str, seed: int, more: str) -> Cell:
         variant = self.variants[name]
-        words = (
-            f"-m agents.train {variant.algorithm} --env {self.env} {variant.seeded} {seed} "
+        start = None
+        if variant.start is not None:
+            cloning = f"bc --env {self.env} --seed {seed} {self.clones[variant.start]}"
+            start = self._made(folder, variant.start, seed, cloning, None)
+        training = (
+            f"{variant.algorithm} --env {self.env} {variant.seeded} {seed} "
             f"--total-timesteps {self.timesteps} {self.shared} {variant.options} {more}"
         )
-        return Cell(
-            folder=folder / self.env / name / str(seed),
-            env=self.env,
-            agent=name,
-            seed=seed,
-            command=tuple(shlex.split(words)),
-            start=None if variant.start is None else self._clone(folder, variant.start, seed),
-        )
+        return self._made(folder, name, seed, training, start)
 
-    def _clone(self, folder: Path, name: str, seed: int) -> Cell:
-        words = f"-m agents.train bc --env {self.env} --seed {seed} {self.clones[name]}"
-        return Cell(
-            folder=folder / self.env / name / str(seed),
-            env=self.env,
-            agent=name,
-            seed=seed,
-            command=tuple(shlex.split(words)),
-        )
+    def _made(self, folder: Path, name: str, seed: int, words: str, start: Cell | None) -> Cell:
+        command = ("-m", "agents.train", *shlex.split(words))
+        place = folder / self.env / name / str(seed)
+        return Cell(folder=place, env=self.env, agent=name, seed=seed, command=command, start=start)
 
 
-def train(
-    wanted: Sequence[Cell], every: Sequence[Cell], folder: Path, jobs: int
-) -> tuple[list[Record], int]:
-    """Train what is not finished, and write the records of all that is.
+@dataclass(frozen=True, kw_only=True)
+class StudySettings:
+    """What every study is told."""
 
-    Args:
-        wanted: the trainings.
-        every: those of the whole study.
-        folder: for the records.
-        jobs: trainings at a time.
+    out: Path
+    """A folder; each training has one in it: ENV/VARIANT/SEED."""
+    seeds: int | None = None
+    """The first so many of each variant; all by default."""
+    jobs: int = CORES
+    """Trainings at a time, each on one core."""
+    options: str = ""
+    """More options of every training but the clones, for a trial."""
 
-    Returns:
-        The records of what was wanted, and the exit status: 1 if a training failed, which is shown
-        with its log.
-    """
-    failed = run_all(unfinished(wanted), jobs)
-    write_records(folder / RECORDS, [record_of(cell) for cell in every if cell.finished])
-    for cell in failed:
-        print(f"FAILED: {shlex.join(['python', *cell.arguments])}; see {cell.log}", file=sys.stderr)
-    return [record_of(cell) for cell in wanted if cell.finished], 1 if failed else 0
+
+def train_study(
+    study: Sequence[Trainings], settings: StudySettings
+) -> tuple[list[Record], list[Cell]]:
+    """Train what is not finished of a study, and record all that is; see `trained.train`."""
+    wanted, every = (
+        [
+            cell
+            for trainings in study
+            for cell in trainings.cells(settings.out, seeds, settings.options)
+        ]
+        for seeds in (settings.seeds, None)
+    )
+    return train(wanted, every, settings.out, settings.jobs)

@@ -19,7 +19,7 @@ from benchmarks.ablations import ABLATIONS, LABELS, TRAININGS
 from benchmarks.cells import Cell
 from benchmarks.randomness import SOURCE_TRAININGS, SOURCES, SWEPT_TRAININGS, deviation
 from benchmarks.records import Record, read_records
-from benchmarks.variants import RECORDS
+from benchmarks.trained import RECORDS
 
 ORIGIN = (json.dumps(provenance()) + "\n").encode()
 EVERY = [*TRAININGS, SOURCE_TRAININGS, SWEPT_TRAININGS]
@@ -68,7 +68,7 @@ def test_ablations(
     monkeypatch.setattr(cells.subprocess, "run", pretend)
     assert ablations.run(ablations.Settings(out=tmp_path, seeds=2, jobs=2)) == 1
     printed = capsys.readouterr()
-    assert printed.err.count("FAILED: python -m agents.train ppo --env TextNER-v0") == 2
+    assert printed.out.count("FAILED: python -m agents.train ppo --env TextNER-v0") == 2
     assert "| PPO, heads and embeddings |" in printed.out
     assert "| PPO, LoRA of rank 8 |" not in printed.out
     records = read_records([tmp_path / RECORDS])
