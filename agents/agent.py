@@ -35,7 +35,7 @@ from agents.models.building import build_model, choose_device
 from agents.models.model import AgentModel, Heads
 from agents.models.model_config import ModelConfig
 from agents.processes import launched
-from agents.progress import Leg
+from agents.progress import Leg, Show
 from agents.run_log import RunLog, open_log
 from agents.seeds import Seeds
 from agents.settings import PolicyConfig, TrainingConfig
@@ -141,7 +141,7 @@ class LanguageAgent(ABC):
     def learn(
         self: Self,
         total_timesteps: int | None = None,
-        progress_bar: bool = True,
+        progress_bar: bool | Show = True,
         callback: Callback | None = None,
         run_dir: str | Path | None = None,
         wandb: str | None = None,
@@ -154,7 +154,8 @@ class LanguageAgent(ABC):
         Args:
             total_timesteps: None goes on with an interrupted training (of a loaded checkpoint)
                 exactly as it would have gone, or else takes `default_timesteps`.
-            progress_bar: a bar on a terminal; elsewhere a line now and then.
+            progress_bar: whether to show progress: a bar on a terminal, or the learning curve where
+                there is one; elsewhere a line now and then. Or which of them (see `Show`).
             callback: called with the agent after each iteration, of several processes in the main
                 one; False ends the training.
             run_dir: for metrics.jsonl, TensorBoard events and the checkpoint, which is written
@@ -192,7 +193,7 @@ class LanguageAgent(ABC):
             self.save(folder / CHECKPOINT)
         return self
 
-    def _open_log(self, folder: Path | None, progress: bool, wandb: str | None) -> RunLog:
+    def _open_log(self, folder: Path | None, progress: bool | Show, wandb: str | None) -> RunLog:
         """The log of the leg; of several processes the main one logs."""
         if not self.processes.main:
             return RunLog([])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 
 from agents.checkpoint import write_atomically
 from agents.environment import attribute, make_env, read_contract
-from agents.errors import AgentError
+from agents.errors import AgentError, nearest_first
 from agents.playing import play_split
 from agents.predictor import Predictor, as_predictor
 from agents.rollout import Played
@@ -50,6 +50,7 @@ class Result:
         metrics: each episode's own metrics, in that order.
         texts: each episode's text.
         returns: each episode's undiscounted return.
+        aggregate: the split's scores from its episodes' metrics and returns.
     """
 
     scores: dict[str, Interval]
@@ -58,6 +59,7 @@ class Result:
     metrics: dict[str, npt.NDArray[np.float64]]
     texts: list[str]
     returns: npt.NDArray[np.float64]
+    aggregate: Aggregate = field(repr=False)
 
     @property
     def score(self) -> Interval:
@@ -109,8 +111,8 @@ def evaluate(
             for name in names
         }
         returns = np.array([each.episode.episode_return for each in played])
-        aggregate = attribute(env, "aggregate_metrics", mean_of_each)
-        scores = bootstrap(metrics | {"return": returns}, _with_return(aggregate), seed)
+        aggregate = _with_return(attribute(env, "aggregate_metrics", mean_of_each))
+        scores = bootstrap(metrics | {"return": returns}, aggregate, seed)
         score_name = str(attribute(env, "score_name", "return"))
         if predictions is not None:
             prompts = prompt_texts(env, played)
@@ -124,22 +126,52 @@ def evaluate(
         metrics=metrics,
         texts=[each.text for each in played],
         returns=returns,
+        aggregate=aggregate,
     )
 
 
-def paired_difference(one: Result, other: Result, seed: int = 0) -> Interval:
-    """How much higher `one`'s mean return is than `other`'s on the same examples.
+def paired_difference(one: Result, other: Result, score: str = "return", seed: int = 0) -> Interval:
+    """How much higher a score of `one` is than that of `other` on the same examples.
 
-    Examples are resampled with both agents' returns on them, so that the interval is narrower than
+    Examples are resampled with what both agents made of them, so that the interval is narrower than
     those of the two scores: what makes an example hard for both cancels out.
 
+    Args:
+        one: of an agent.
+        other: of another.
+        score: the mean return, or any other of their scores.
+        seed: of the resampling.
+
     Raises:
-        AgentError: they played different examples.
+        AgentError: they played different examples, or have no such score.
     """
     if not np.array_equal(one.examples, other.examples):
         raise AgentError("the agents played different examples: evaluate both on the same ones")
-    differences = {"difference": one.returns - other.returns}
-    return bootstrap(differences, mean_of_each, seed)["difference"]
+    results = {"one/": one, "other/": other}
+    for result in results.values():
+        if score not in result.scores:
+            known = nearest_first(score, result.scores)
+            raise AgentError(f"there is no score {score!r}; there are {known}")
+
+    def difference(columns: dict[str, npt.NDArray[np.float64]]) -> dict[str, float]:
+        values = [
+            result.aggregate(
+                {
+                    name.removeprefix(side): column
+                    for name, column in columns.items()
+                    if name.startswith(side)
+                }
+            )[score]
+            for side, result in results.items()
+        ]
+        return {score: values[0] - values[1]}
+
+    columns = {
+        f"{side}{name}": column
+        for side, result in results.items()
+        for name, column in (result.metrics | {"return": result.returns}).items()
+    }
+    return bootstrap(columns, difference, seed)[score]
 
 
 def prompt_texts(env: VectorEnv[Any, Any, Any], played: list[Played]) -> list[str | None]:

@@ -18,10 +18,9 @@ from agents.evaluation import Result, evaluate
 from agents.imitation import demonstrations
 from agents.predictor import Predictor
 from agents.report import Point, line_of, point_of, save_curve, save_results, table
-from agents.run_log import keep_lines
+from agents.run_log import CURVE, keep_lines
 from agents.run_settings import Settings
 
-CURVE = "curve.jsonl"
 PREDICTIONS = "predictions.jsonl"
 MAJORITY_EPISODES = 500
 """Expert episodes that the most frequent action is counted on."""

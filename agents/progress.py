@@ -1,19 +1,37 @@
-"""What a person sees while an agent trains: a bar on a terminal, elsewhere a line now and then."""
+"""What a person sees while an agent trains: a curve or a bar on a terminal, elsewhere lines."""
 
 from __future__ import annotations
 
+import json
 import math
 import time
+from collections import deque
 from collections.abc import Mapping
-from typing import NamedTuple
+from pathlib import Path
+from typing import Literal, NamedTuple, TypeAlias
 
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
+from rich.panel import Panel
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
+from agents.chart import chart
+
+Show: TypeAlias = Literal["auto", "live", "bar", "lines", "none"]
+"""What is shown: by default a curve on a terminal where there are points for one, else a bar;
+lines elsewhere."""
 SECONDS_BETWEEN_LINES = 20.0
 BAR_WIDTH = 12
 TAKEN = BAR_WIDTH + len("100%") + len("0:00:00") + 5
 """Columns of the terminal that the bar, the share, the time and the gaps need."""
+
+
+CHART_ROWS = 8
+TALLEST = CHART_ROWS + 10
+"""Rows that a terminal needs to have for the live view."""
+RECENT = 30.0
+"""Seconds over which the speed is measured from which the time left follows."""
 
 
 class Leg(NamedTuple):
@@ -77,6 +95,85 @@ class ProgressBar:
     def close(self) -> None:
         """Leave the bar as it is."""
         self._bar.stop()
+
+
+class LiveView:
+    """The learning curve, the latest numbers, a bar and the time left, in place.
+
+    Args:
+        leg: the training.
+        shown: the numbers to show, name -> format.
+        curve: a file of JSON lines with the scores on the way: timesteps, value; it need not be
+            there yet.
+        console: the terminal.
+    """
+
+    def __init__(
+        self, leg: Leg, shown: Mapping[str, str], curve: Path, console: Console | None = None
+    ) -> None:
+        """Draw it."""
+        self.leg = leg
+        self.shown = shown
+        self.curve = curve
+        self.console = console or Console(stderr=True)
+        self._speed: deque[tuple[float, int]] = deque([(time.monotonic(), leg.step)])
+        self._step = leg.step
+        self._numbers: Mapping[str, float] = {}
+        self._live = Live(self._drawn(), console=self.console, auto_refresh=False)
+        self._live.start(refresh=True)
+
+    def record(self, step: int, numbers: Mapping[str, float]) -> None:
+        """Draw it anew."""
+        self._step, self._numbers = step, numbers
+        now = time.monotonic()
+        self._speed.append((now, step))
+        while len(self._speed) > 2 and now - self._speed[0][0] > RECENT:
+            self._speed.popleft()
+        self._live.update(self._drawn(), refresh=True)
+
+    def close(self) -> None:
+        """Leave the last view, with the last score."""
+        self._live.update(self._drawn(), refresh=True)
+        self._live.stop()
+
+    def _drawn(self) -> Panel:
+        room = min(self.console.width, 100) - 4
+        points = scores_in(self.curve)
+        lines = []
+        if points:
+            best = max(points, key=lambda point: point[1])
+            lines.append(
+                f"score on the validation split: {points[-1][1]:.3f}; "
+                f"best {best[1]:.3f} at {best[0]:,.0f} actions"
+            )
+            ends = (min(self.leg.first, points[0][0]), self.leg.last)
+            lines += chart(points, room, CHART_ROWS, ends)
+        done = min(max((self._step - self.leg.first) / max(self.leg.total, 1), 0.0), 1.0)
+        filled = round(done * 2 * BAR_WIDTH)
+        bar = "━" * filled + " " * (2 * BAR_WIDTH - filled)
+        count = f"{self._step - self.leg.first:,}/{self.leg.total:,} actions"
+        lines.append(f"{bar} {done:4.0%}  {count}  {self._left()}")
+        group = Group(
+            *(Text(line) for line in lines),
+            Text("  ".join(texts(self._numbers, self.shown)) or "begins"),
+        )
+        return Panel(group, title=self.leg.title, title_align="left", width=room + 4)
+
+    def _left(self) -> str:
+        (began, first), (now, last) = self._speed[0], self._speed[-1]
+        if last == first:
+            return ""
+        return f"{clock((now - began) * max(self.leg.last - last, 0) / (last - first))} left"
+
+
+def scores_in(curve: Path) -> list[tuple[float, float]]:
+    """The points of a learning curve's file, none where it is not there."""
+    try:
+        text = curve.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return []
+    whole = text[: text.rfind("\n") + 1].splitlines()  # the last line may be half written
+    return [(line["timesteps"], line["value"]) for line in map(json.loads, whole)]
 
 
 class ProgressLines:

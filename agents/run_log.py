@@ -8,14 +8,17 @@ import secrets
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from shutil import get_terminal_size
 from types import TracebackType
 from typing import Any, Protocol
 
 from agents.checkpoint import write_atomically
 from agents.errors import AgentError
-from agents.progress import Leg, ProgressBar, ProgressLines
+from agents.progress import TALLEST, Leg, LiveView, ProgressBar, ProgressLines, Show
 
 METRICS = "metrics.jsonl"
+CURVE = "curve.jsonl"
+"""The scores on the way, in the folder of a run that has some."""
 WANDB_ID = "wandb-id.txt"
 
 
@@ -69,7 +72,7 @@ def open_log(
     leg: Leg,
     folder: Path | None,
     shown: Mapping[str, str],
-    progress: bool = True,
+    progress: bool | Show = True,
     wandb: str | None = None,
     settings: Mapping[str, Any] | None = None,
 ) -> RunLog:
@@ -80,7 +83,7 @@ def open_log(
         folder: gets metrics.jsonl and, where TensorBoard is installed, its events; None writes no
             files.
         shown: the numbers to show, name -> format.
-        progress: whether to show progress at all.
+        progress: what to show; True for "auto", False for "none".
         wandb: a project of Weights & Biases to log to.
         settings: of the run, for Weights & Biases.
 
@@ -95,10 +98,25 @@ def open_log(
             sinks.append(TensorBoard(folder / "tensorboard", leg.step))
     if wandb is not None:
         sinks.append(WeightsAndBiases(wandb, folder, settings or {}, new=leg.step == 0))
-    if progress:
-        bar = ProgressBar if sys.stderr.isatty() else ProgressLines
-        sinks.append(bar(leg, shown))
+    sinks += progress_sinks(progress, leg, folder, shown)
     return RunLog(sinks)
+
+
+def progress_sinks(
+    progress: bool | Show, leg: Leg, folder: Path | None, shown: Mapping[str, str]
+) -> list[Sink]:
+    """What shows a training's progress: at most one sink; see `open_log` for the arguments."""
+    if progress in (False, "none"):
+        return []
+    if progress in (True, "auto"):
+        progress = "lines"
+        if sys.stderr.isatty():
+            # The file is there before the training where somebody scores on the way.
+            scored = folder is not None and (folder / CURVE).exists()
+            progress = "live" if scored and get_terminal_size().lines >= TALLEST else "bar"
+    if progress == "live" and folder is not None:
+        return [LiveView(leg, shown, folder / CURVE)]
+    return [ProgressLines(leg, shown) if progress == "lines" else ProgressBar(leg, shown)]
 
 
 class JsonLines:

@@ -17,6 +17,7 @@ from agents.errors import AgentError
 from agents.models.loading import check_not_misspelt
 from agents.models.model_config import ModelConfig, chosen
 from agents.models.presets import PRESETS
+from agents.progress import Show
 from agents.provenance import PROVENANCE, environment_spec, provenance
 from agents.seeds import Seeds
 from agents.settings import RolloutConfig, TrainingConfig
@@ -36,7 +37,7 @@ NOT_OPTIONS = {
 """What is no option of an environment here -> why not."""
 GROUPS = ("config", "model_options", "seed_options")
 """The settings that are groups of settings."""
-MAY_CHANGE = ("resume", "out", "device", "wandb")
+MAY_CHANGE = ("resume", "out", "device", "wandb", "progress")
 """Settings that a resumed run may have otherwise."""
 
 
@@ -96,6 +97,9 @@ class Settings:
     """End the training after so many points in a row without a better one; None for never."""
     test_episodes: int | None = None
     """Examples of the test split to score at the end; None for all."""
+    progress: Show = "auto"
+    """What is shown of the training: the learning curve live, a bar, lines now and then, or none;
+    auto takes live on a terminal, and lines in a log."""
     wandb: str | None = None
     """A project of Weights & Biases to log to as well."""
 

@@ -11,6 +11,7 @@ import dataclasses
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import gymnasium
 import tyro
@@ -22,6 +23,9 @@ from agents.errors import AgentError, TrainingDiverged
 from agents.run_settings import RLSettings, Settings
 from agents.training_run import train
 
+FORM: dict[str, Any] = {"frozen": True, "kw_only": True}
+"""Of all settings' dataclasses."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainBC(Settings):
@@ -32,10 +36,18 @@ class TrainBC(Settings):
     """Passes over the episodes between the points of the learning curve."""
 
 
-def rl_settings(name: str) -> type[RLSettings]:
-    """The settings of a run of an algorithm of `RL`."""
+def settings_of(name: str, *bases: type) -> type[Settings]:
+    """The settings of a run of an algorithm.
+
+    Args:
+        name: of the algorithm.
+        bases: come first: what they say of a setting counts.
+    """
+    if name == "bc":
+        return dataclasses.make_dataclass(
+            "TrainBC", [], bases=(*bases, TrainBC), namespace={"__doc__": TrainBC.__doc__}, **FORM
+        )
     algorithm = RL[name]
-    words = str(algorithm.__doc__).partition(";")[0]
     config = (
         "config",
         algorithm.config_type,
@@ -44,10 +56,9 @@ def rl_settings(name: str) -> type[RLSettings]:
     return dataclasses.make_dataclass(
         f"Train{algorithm.__name__}",
         [config],
-        bases=(RLSettings,),
-        namespace={"__doc__": words},
-        frozen=True,
-        kw_only=True,
+        bases=(*bases, RLSettings),
+        namespace={"__doc__": str(algorithm.__doc__).partition(";")[0]},
+        **FORM,
     )
 
 
@@ -60,8 +71,7 @@ def read(arguments: Sequence[str] | None = None) -> Settings:
     Raises:
         SystemExit: they are none; what is wrong is printed.
     """
-    commands: dict[str, Callable[..., Settings]] = {"bc": TrainBC}
-    commands |= {name: rl_settings(name) for name in RL}
+    commands: dict[str, Callable[..., Settings]] = {name: settings_of(name) for name in ALGORITHMS}
     settings: Settings = tyro.extras.subcommand_cli_from_dict(
         commands,
         prog="python -m agents.train",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,7 +26,24 @@ from agents.settings import PolicyConfig, TrainingConfig
 Agent = TypeVar("Agent", bound=LanguageAgent)
 
 
-def train(algorithm: type[LanguageAgent], settings: Settings) -> None:
+@dataclass
+class Interruption:
+    """Whether somebody asked for a training to end.
+
+    Attributes:
+        asked: it ends after the iteration that is running, and can be resumed.
+    """
+
+    asked: bool = False
+
+    def goes_on(self, agent: LanguageAgent) -> bool:
+        """A callback of `learn`."""
+        return not self.asked
+
+
+def train(
+    algorithm: type[LanguageAgent], settings: Settings, interruption: Interruption | None = None
+) -> None:
     """Train an agent and report how it does.
 
     Of several processes all train, and the main one scores, writes and prints.
@@ -32,6 +51,7 @@ def train(algorithm: type[LanguageAgent], settings: Settings) -> None:
     Args:
         algorithm: of the agent.
         settings: of the run.
+        interruption: asks for an end; nothing is reported then.
 
     Raises:
         AgentError: the settings do not fit the environment, the start, or the run that is to be
@@ -39,13 +59,16 @@ def train(algorithm: type[LanguageAgent], settings: Settings) -> None:
         TrainingDiverged: a loss, gradient or reward is not finite.
     """
     check_start(settings)
+    interruption = interruption or Interruption()
     processes = launched(choose_device(settings.device))
     ladder = Ladder(settings) if processes.main else None
     if ladder is not None:
         begin(settings)
     processes.wait()
     began = time.perf_counter()
-    start = start_of(settings)
+    start = start_of(settings, interruption)
+    if processes.agreed(interruption.asked):
+        return
     seconds = time.perf_counter() - began
     if ladder is not None and start is not None:
         ladder.score_both(CLONED if isinstance(start, BehaviourCloning) else START, start)
@@ -68,16 +91,25 @@ def train(algorithm: type[LanguageAgent], settings: Settings) -> None:
         total = settings.total_timesteps if isinstance(settings, RLSettings) else None
         agent.learn(
             None if resumed else total,
-            callback=None if ladder is None else ladder.watch,
+            callback=None if ladder is None else partial(watched, ladder, interruption),
+            progress_bar=settings.progress,
             run_dir=settings.out,
             wandb=settings.wandb,
         )
     agent.save(settings.out / CHECKPOINT)
+    if processes.agreed(interruption.asked and agent.num_timesteps < agent.leg_end):
+        return
+    interruption.asked = False  # too late: the training is over
     if ladder is not None:
         ladder.finish(agent, seconds + time.perf_counter() - began)
 
 
-def start_of(settings: Settings) -> LanguageAgent | None:
+def watched(ladder: Ladder, interruption: Interruption, agent: LanguageAgent) -> bool:
+    """Add to the learning curve; whether to go on."""
+    return ladder.watch(agent) and interruption.goes_on(agent)
+
+
+def start_of(settings: Settings, interruption: Interruption) -> LanguageAgent | None:
     """The agent to start from: a given one, or a clone of the expert; None for from scratch."""
     if not isinstance(settings, RLSettings):
         return None
@@ -91,7 +123,7 @@ def start_of(settings: Settings) -> LanguageAgent | None:
         if virtual := settings.model_config.virtual_tokens:
             check_room(start, virtual)
         return start
-    return cloned_start(settings) if settings.clone_episodes else None
+    return cloned_start(settings, interruption) if settings.clone_episodes else None
 
 
 def check_room(start: LanguageAgent, virtual_tokens: int) -> None:
@@ -118,13 +150,15 @@ def model_of(start: LanguageAgent, settings: Settings) -> AgentModel:
     return start.model
 
 
-def cloned_start(settings: RLSettings) -> BehaviourCloning:
+def cloned_start(settings: RLSettings, interruption: Interruption) -> BehaviourCloning:
     """An agent that imitates the expert; where an interrupted run left off if it is resumed."""
     folder = settings.out / CLONE
     if settings.resume and is_checkpoint(folder):
         start = BehaviourCloning.load(folder / CHECKPOINT, device=settings.device)
         if start.num_timesteps < start.leg_end:
-            start.learn(run_dir=folder)
+            start.learn(
+                progress_bar=settings.progress, callback=interruption.goes_on, run_dir=folder
+            )
         return start
     config = BCConfig(
         episodes=settings.clone_episodes,
@@ -132,7 +166,9 @@ def cloned_start(settings: RLSettings) -> BehaviourCloning:
         learning_rate=settings.clone_learning_rate,
     )
     start = new_agent(BehaviourCloning, settings, config, settings.model_config)
-    return start.learn(run_dir=folder)
+    return start.learn(
+        progress_bar=settings.progress, callback=interruption.goes_on, run_dir=folder
+    )
 
 
 def new_agent(

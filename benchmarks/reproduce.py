@@ -19,9 +19,8 @@ from typing import Annotated, Any
 
 import tyro
 
-from agents.ladder import CURVE
 from agents.provenance import PROVENANCE, git_state, machine, versions
-from agents.run_log import METRICS
+from agents.run_log import CURVE, METRICS
 from agents.threads import CHOSEN
 
 MODULES = ("agents.train", "benchmarks.train_sb3")

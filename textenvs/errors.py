@@ -52,6 +52,16 @@ def check_flag(name: str, value: object) -> None:
         raise OptionError(f"{name} must be True or False, got {value!r}")
 
 
+def closest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that a name is most like, if it is like one.
+
+    >>> closest("tets", ["train", "validation", "test"])
+    'test'
+    """
+    found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return found[0] if found else None
+
+
 def unknown(kind: str, name: object, known: Iterable[str]) -> OptionError:
     """An error for a name that does not exist, which lists those that do, the closest match first.
 
@@ -59,7 +69,7 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> OptionError:
     unknown split 'tets': did you mean 'test'? Known: 'test', 'train', 'validation'
     """
     names = sorted(known)
-    close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
-    names.sort(key=lambda other: other not in close)
-    hint = f" did you mean {close[0]!r}?" if close else ""
+    close = closest(str(name), names)
+    names.sort(key=lambda other: other != close)
+    hint = f" did you mean {close!r}?" if close else ""
     return OptionError(f"unknown {kind} {name!r}:{hint} Known: {', '.join(map(repr, names))}")

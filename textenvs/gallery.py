@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 import gymnasium
+import numpy as np
 
 from textenvs.env import TextEnv
 from textenvs.registration import IDS
 from textenvs.rendering import lay_out
 from textenvs.views import Paragraph, Part, printable
 
+Player: TypeAlias = Literal["expert", "heuristic", "random"]
 EXAMPLES = (0, 100, 200)
 """Indices of the test split."""
 
@@ -62,15 +66,43 @@ def _make(env_id: str) -> TextEnv:
     return env
 
 
-def _episode(env: TextEnv, index: int) -> str:
+@dataclass(frozen=True)
+class Played:
+    """An episode that is over.
+
+    Attributes:
+        index: of its example.
+        actions: their tokens; with what each brought, where it brought something.
+        metrics: of the episode, but for details.
+    """
+
+    index: int
+    actions: list[str]
+    metrics: dict[str, float]
+
+
+def play(env: TextEnv, index: int, player: Player = "expert") -> Played:
+    """Play an example to its end."""
     env.reset(options={"index": index})
     actions, done = [], False
     while not done:
-        action = env.expert_action()
+        action = action_of(env, player)
         _, reward, done, _, info = env.step(action)
         token = printable(env.task.token_name(int(env.action_tokens[action])))
         actions.append(f"{token}({reward:+.3f})" if abs(reward) >= SHOWN else token)
     metrics = {name: value for name, value in info["metrics"].items() if "/" not in name}
+    return Played(index, actions, metrics)
+
+
+def action_of(env: TextEnv, player: Player) -> int:
+    """What a player does now."""
+    if player == "random":
+        return int(env.action_space.sample(env.action_masks().astype(np.int8)))
+    return env.expert_action() if player == "expert" else env.heuristic_action()
+
+
+def _episode(env: TextEnv, index: int) -> str:
+    played = play(env, index)
     return f"""\
 ### Example {index}
 
@@ -81,10 +113,10 @@ def _episode(env: TextEnv, index: int) -> str:
 Actions:
 
 ```text
-{_fenced([Paragraph("  ".join(actions))])}
+{_fenced([Paragraph("  ".join(played.actions))])}
 ```
 
-Metrics: {", ".join(f"{name} {value:.4g}" for name, value in metrics.items())}.
+Metrics: {", ".join(f"{name} {value:.4g}" for name, value in played.metrics.items())}.
 
 """
 

@@ -50,7 +50,7 @@ import torch
 import matplotlib.backends.backend_agg, matplotlib.figure, torch.utils.tensorboard
 import one_skill
 from agents.run_settings import SETTINGS
-from agents.train import ALGORITHMS, TrainBC, rl_settings
+from agents.train import ALGORITHMS, TrainBC, settings_of
 from agents.training_run import train
 
 runs, folder, kills = json.loads(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
@@ -86,7 +86,7 @@ def attempt(name, out, fatal=None):
         sys.addaudithook(changes)
         resume = (out / SETTINGS).exists()
         algorithm, (options, config) = ALGORITHMS[name], runs[name]
-        settings_type = TrainBC if name == "bc" else rl_settings(name)
+        settings_type = TrainBC if name == "bc" else settings_of(name)
         config = algorithm.config_type(**config)
         train(algorithm, settings_type(**options, config=config, out=out, resume=resume))
         os.write(tell, str(changes.count).encode())

@@ -20,7 +20,7 @@ from agents.ladder import Ladder
 from agents.models.building import prepare_again
 from agents.models.model_config import ModelConfig
 from agents.run_settings import ModelOptions, RLSettings, Settings, begin
-from agents.train import RL, TrainBC, algorithm_of, main, rl_settings
+from agents.train import RL, TrainBC, algorithm_of, main, settings_of
 from agents.training_run import train
 
 OPTIONS = '{"answers": 2, "noise": 2, "words": 5, "examples": 40}'
@@ -37,7 +37,7 @@ def ppo_run(out: Path, **changes: object) -> RLSettings:
         "out": out,
         "config": PPOConfig(num_envs=4, steps=64, checkpoint_every=2),
     }
-    return rl_settings("ppo")(**(settings | changes))  # type: ignore[arg-type]
+    return settings_of("ppo")(**(settings | changes))  # type: ignore[arg-type]
 
 
 def untimed(curve: list[dict[str, float]]) -> list[dict[str, float]]:
@@ -310,7 +310,7 @@ def test_every_algorithm_has_its_command(
     algorithm = RL[name]
     assert results["algorithm"] == algorithm.__name__
     assert algorithm.__name__ in results["scores"]
-    assert algorithm_of(rl_settings(name)()) is algorithm
+    assert algorithm_of(settings_of(name)()) is algorithm
 
 
 def test_the_best_weights_are_kept_and_scored(

@@ -1,0 +1,1 @@
+"""The commands of `textenvs` about agents; see `textenvs.cli.main`."""

@@ -1,0 +1,153 @@
+"""What the commands about trained agents are told of a run, and the agent in its folder."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+
+import tyro
+
+from agents.agent import LanguageAgent
+from agents.algorithms import load_agent
+from agents.checkpoint import CHECKPOINT, INDEX
+from agents.early_stopping import BEST
+from agents.errors import AgentError
+from agents.evaluation import Result, evaluate
+from agents.predictor import Predictor, as_predictor
+from textenvs.cli.environments import read_kwargs
+from textenvs.cli.usage import UsageError
+from textenvs.errors import closest
+
+Which: TypeAlias = Literal["best", "last"]
+FOLDERS: dict[Which, str] = {"best": BEST, "last": CHECKPOINT}
+RunFolder: TypeAlias = Annotated[str, tyro.conf.arg(metavar="RUN")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Play:
+    """Where an agent plays, and how."""
+
+    env: str | None = None
+    """Another environment than it was trained in; MODULE:ID imports the module first, which an
+    environment of your own needs."""
+    kwargs: tuple[str, ...] = ()
+    """More options of the environment: KEY=VALUE, or one JSON object."""
+    split: str = "test"
+    """train, validation or test."""
+    checkpoint: Which = "best"
+    """Of a run: the weights that scored best on the validation split, or the last."""
+    sample: bool = False
+    """Draw actions from the policy, instead of taking the best."""
+    seed: int = 0
+    """Of what is drawn."""
+    device: str = "auto"
+    """cpu, cuda, or auto."""
+
+    def open(self, run: str) -> Player:
+        """Who plays, and where.
+
+        Args:
+            run: the folder of a run or a checkpoint; or MODULE:ATTRIBUTE, the place of an agent.
+
+        Raises:
+            AgentError: there is none.
+        """
+        options = read_kwargs(self.kwargs)
+        env_id = None if self.env is None else imported(self.env)
+        if ":" in run and not Path(run).exists():
+            if env_id is None:
+                raise UsageError(f"{run} is an agent of no known environment: name one with --env")
+            return Player(run, as_predictor(run), env_id, options)
+        agent = open_agent(run, self.checkpoint, self.device)
+        if env_id is None:
+            if agent.env_id is None:
+                raise UsageError(f"{run} does not say in which environment: name it with --env")
+            env_id = agent.env_id
+        return Player(run, agent, env_id, {**agent.env_kwargs, **options})
+
+    def evaluate(self, player: Player, episodes: int | None, **more: Any) -> Result:
+        """Its scores on the split."""
+        return evaluate(
+            player.agent,
+            player.env_id,
+            split=self.split,
+            episodes=episodes,
+            deterministic=not self.sample,
+            seed=self.seed,
+            **more,
+            **player.options,
+        )
+
+
+@dataclass(frozen=True)
+class Player:
+    """An agent and its environment.
+
+    Attributes:
+        name: how the command line named it.
+        agent: who plays.
+        env_id: of the environment.
+        options: of the environment.
+    """
+
+    name: str
+    agent: Predictor
+    env_id: str
+    options: dict[str, Any]
+
+    @property
+    def language_agent(self) -> LanguageAgent:
+        """The agent, which has a language model of ours.
+
+        Raises:
+            AgentError: it has none.
+        """
+        if not isinstance(self.agent, LanguageAgent):
+            raise AgentError(
+                f"{self.name} is a {type(self.agent).__name__}; this command looks into agents of "
+                "textenvs, which textenvs train makes"
+            )
+        return self.agent
+
+
+def open_agent(run: str | Path, which: Which = "best", device: str = "auto") -> LanguageAgent:
+    """The agent in a run's folder, or in the folder of a checkpoint.
+
+    Raises:
+        AgentError: there is none.
+    """
+    folder = Path(run)
+    if (folder / INDEX).exists():
+        return load_agent(folder, device=device)
+    for place in (FOLDERS[which], CHECKPOINT):
+        if (folder / place / INDEX).exists():
+            return load_agent(folder / place, device=device)
+    raise AgentError(missing(folder))
+
+
+def missing(folder: Path) -> str:
+    """What to say where there is no run."""
+    if folder.exists():
+        return f"there is no trained agent in {folder}: it holds neither {BEST} nor {CHECKPOINT}"
+    near = folder.parent if folder.parent.exists() else Path("runs")
+    runs = [str(found.parent.parent) for found in near.glob(f"*/{CHECKPOINT}/{INDEX}")]
+    nearest = closest(str(folder), runs)
+    hint = f": did you mean {nearest!r}?" if nearest else ""
+    return f"there is no folder {folder}{hint}"
+
+
+def imported(env: str) -> str:
+    """The id of MODULE:ID, whose module is imported.
+
+    Raises:
+        UsageError: there is no such module.
+    """
+    module, _, env_id = env.rpartition(":")
+    if module:
+        try:
+            importlib.import_module(module)
+        except ModuleNotFoundError as error:
+            raise UsageError(f"cannot import the module of --env {env}: {error}") from None
+    return env_id
