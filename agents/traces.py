@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from gymnasium.vector import AutoresetMode, VectorEnv
 
 from agents.action_values import ActionValueAgent, legal_values
 from agents.agent import LanguageAgent
 from agents.batching import Batch, make_batch, microbatches, read
-from agents.environment import attribute, make_env, read_contract
+from agents.environment import Contract, attribute, make_env, read_contract
 from agents.episodes import Episode
 from agents.evaluation import prompt_texts
 from agents.models.distribution import entropy, masked_log_softmax
@@ -108,7 +109,7 @@ def trace(
             agent, env, read_contract(env), (env_id, env_kwargs), episodes, deterministic, seed
         )
         prompts = prompt_texts(env, played)
-        names = Names(env, agent.contract.action_tokens)
+        names = Names(env, agent.contract)
     finally:
         env.close()
     found: list[list[Step]] = [[] for _ in played]
@@ -135,18 +136,25 @@ def trace(
 
 
 class Names:
-    """The names of an environment's tokens.
+    """The names of an environment's tokens and actions.
 
     Args:
         env: asked for them; where it does not know, a token is named by its number.
-        action_tokens: the token of each action.
+        contract: its constants.
     """
 
-    def __init__(self, env: VectorEnv[Any, Any, Any], action_tokens: Sequence[int]) -> None:
-        task = attribute(env, "task", None)
-        self._task = task
+    def __init__(self, env: VectorEnv[Any, Any, Any], contract: Contract) -> None:
+        self._task = attribute(env, "task", None)
+        self._contract = contract
         self._known: dict[int, str] = {}
-        self.of_actions = [self[int(token)] for token in action_tokens]
+
+    def action(self, action: int, prefix_L: npt.NDArray[np.int32]) -> str:
+        """The name of an action: of one that points, with the token that it points at."""
+        name = self[int(self._contract.action_tokens[action])]
+        positions = self._contract.action_positions
+        if positions is None or not 0 <= positions[action] < len(prefix_L):
+            return name
+        return f"{self[int(prefix_L[positions[action]])]} {name}"
 
     def __getitem__(self, token: int) -> str:
         """The name of a token."""
@@ -189,7 +197,7 @@ def thoughts(
             after = episode.tokens_L[episode.positions_T[step] + 2 : ends_T[step]]
             steps.append(
                 Step(
-                    token=names.of_actions[action],
+                    token=names.action(action, episode.tokens_L),
                     appended=names.text(after.tolist()),
                     probability=float(own["probs"][action]) if "probs" in own else None,
                     entropy=float(own["entropies"]) if "probs" in own else None,
@@ -198,7 +206,7 @@ def thoughts(
                     reward=float(episode.rewards_T[step]),
                     legal=int(own["legal"]),
                     alternatives=[
-                        (names.of_actions[int(other)], float(score))
+                        (names.action(int(other), episode.tokens_L), float(score))
                         for other, score in zip(own["best"], own["scores"], strict=True)
                         if np.isfinite(score)
                     ],
@@ -209,7 +217,9 @@ def thoughts(
     return found
 
 
-def numbers_of(agent: LanguageAgent, batch: Batch, alternatives: int) -> dict[str, np.ndarray]:
+def numbers_of(
+    agent: LanguageAgent, batch: Batch, alternatives: int
+) -> dict[str, npt.NDArray[Any]]:
     """What the model says of each state: arrays of length N, by name."""
     model = agent.model
     states = read(model, batch)
