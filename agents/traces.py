@@ -105,13 +105,26 @@ def trace(
         env_kwargs["split"] = split
     env = make_env(env_id, min(64, episodes or 64), AutoresetMode.DISABLED, **env_kwargs)
     try:
-        examples, played = play_split(
-            agent, env, read_contract(env), (env_id, env_kwargs), episodes, deterministic, seed
-        )
-        prompts = prompt_texts(env, played)
-        names = Names(env, agent.contract)
+        return trace_in(agent, env, episodes, deterministic, alternatives, seed)
     finally:
         env.close()
+
+
+def trace_in(
+    agent: LanguageAgent,
+    env: VectorEnv[Any, Any, Any],
+    episodes: int | None = None,
+    deterministic: bool = True,
+    alternatives: int = 5,
+    seed: int = 0,
+) -> list[Trace]:
+    """The same in a vector environment with autoreset mode DISABLED; see `trace`."""
+    nowhere: tuple[str, dict[str, Any]] = "", {}  # an agent of text would need it
+    examples, played = play_split(
+        agent, env, read_contract(env), nowhere, episodes, deterministic, seed
+    )
+    prompts = prompt_texts(env, played)
+    names = Names(env, agent.contract)
     found: list[list[Step]] = [[] for _ in played]
     recorded = [each.episode for each in played]
     with threads_for(agent.model):
@@ -126,9 +139,7 @@ def trace(
             prompt=prompt or "",
             text=each.text,
             score=each.episode.episode_return,
-            metrics={
-                name: value for name, value in each.episode.metrics.items() if "/" not in name
-            },
+            metrics={n: value for n, value in each.episode.metrics.items() if "/" not in n},
             steps=steps,
         )
         for index, each, prompt, steps in zip(examples, played, prompts, found, strict=True)

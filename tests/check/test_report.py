@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 
 import gymnasium
 import pytest
@@ -11,8 +9,8 @@ import toys  # noqa: F401  # the command imports it by name
 from gymnasium.envs.registration import registry
 
 import textenvs
-from textenvs.check import main
 from textenvs.checking.report import Report, Result, Returns
+from textenvs.cli import main
 from textenvs.errors import OptionError
 
 REPORT = Report(
@@ -111,17 +109,17 @@ def test_options_of_make_are_used_and_shown():
     ],
 )
 def test_the_commands_status_says_whether_a_check_failed(toy_ids, capsys, arguments, status):
-    assert main(arguments) == status
+    assert main(["check", *arguments]) == status
     out = capsys.readouterr().out
     assert ("FAIL" in out) is (status == 1)
-    assert main([*arguments, "--json", "--episodes", "5"]) == status
+    assert main(["check", *arguments, "--json", "--episodes", "5"]) == status
     assert json.loads(capsys.readouterr().out)["ok"] is (status == 0)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "required: id"),
+        ([], "ENV"),
         (["Nowhere-v0"], "`Nowhere` doesn't exist"),
         (["no_such_module:Toy-v0"], "No module named 'no_such_module'"),
         (["TextNER-v0", "--kwargs", "split"], "expected KEY=VALUE or a JSON object, got 'split'"),
@@ -132,35 +130,10 @@ def test_the_commands_status_says_whether_a_check_failed(toy_ids, capsys, argume
     ],
 )
 def test_bad_usage_has_the_status_2(capsys, arguments, message):
-    with pytest.raises(SystemExit) as ended:
-        main(arguments)
-    assert ended.value.code == 2
+    assert main(["check", *arguments]) == 2
     assert message in capsys.readouterr().err
 
 
 def test_values_of_options_are_json_or_text(toy_ids, capsys):
-    main(["Toy-v0", "--checks", "masks", "--kwargs", "extra=[1, 2]", "reward=dense"])
+    main(["check", "Toy-v0", "--checks", "masks", "--kwargs", "extra=[1, 2]", "reward=dense"])
     assert "Toy-v0 extra=[1, 2], reward='dense'" in capsys.readouterr().out
-
-
-PROGRAM = """
-import textenvs
-assert textenvs.check("TextNER-v0", checks=["masks"], episodes=2).ok
-import textenvs.check
-assert textenvs.check("TextNER-v0", checks=["masks"], episodes=2).ok
-from textenvs import check
-assert check("TextNER-v0", checks=["masks"], episodes=2).ok
-"""
-
-
-def test_the_name_stays_a_function_when_the_command_is_imported():
-    run = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True)
-    assert run.returncode == 0, run.stderr
-
-
-def test_the_module_runs_as_a_command():
-    command = [sys.executable, "-m", "textenvs.check", "TextNER-v0", "--checks", "masks"]
-    run = subprocess.run(command, capture_output=True, text=True)
-    assert run.returncode == 0, run.stderr
-    assert run.stderr == ""
-    assert run.stdout.startswith("TextNER-v0\n  ok    masks")

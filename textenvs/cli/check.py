@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import gymnasium
+
 from textenvs.checking import check
 from textenvs.cli.environments import Environment
+from textenvs.cli.usage import UsageError
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(Environment):
     """Check an environment against the contract of the token MDP, and probe its reward for tricks.
 
-    The exit status is 0 if no check failed, 1 if one did.
+    The exit status is 0 if no check failed, 1 if one did, 2 if there is no such environment, option
+    or check.
     """
 
     checks: tuple[str, ...] = ()
@@ -24,12 +28,19 @@ class Settings(Environment):
 
 
 def run(settings: Settings) -> int:
-    """Check, and print the report."""
-    report = check(
-        settings.env,
-        checks=settings.checks or None,
-        episodes=settings.episodes,
-        **settings.options,
-    )
+    """Check, and print the report.
+
+    Raises:
+        UsageError: there is no such environment, option or check.
+    """
+    try:
+        report = check(
+            settings.env,
+            checks=settings.checks or None,
+            episodes=settings.episodes,
+            **settings.options,
+        )
+    except (gymnasium.error.Error, ImportError, TypeError, ValueError) as error:
+        raise UsageError(str(error)) from error
     print(report.to_json() if settings.json else report)
     return 0 if report.ok else 1

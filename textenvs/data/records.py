@@ -13,7 +13,16 @@ from textenvs.data.sgd import pair_turns
 from textenvs.data.squad import checked_start
 from textenvs.errors import DatasetError, DatasetWarning
 
-__all__ = ["DIALOGUE_SCHEMA", "NER_SCHEMA", "QA_SCHEMA", "SUMMARY_SCHEMA"]
+__all__ = [
+    "ASKED_DIALOGUE",
+    "ASKED_NER",
+    "ASKED_QA",
+    "ASKED_SUMMARY",
+    "DIALOGUE_SCHEMA",
+    "NER_SCHEMA",
+    "QA_SCHEMA",
+    "SUMMARY_SCHEMA",
+]
 
 
 def _question(cells: Cells) -> QAExample:
@@ -97,6 +106,14 @@ QA_SCHEMA = Schema(
 """Questions: the ``answers`` are text that stands in the ``passage``; none, an empty list or an
 empty cell say that it does not answer the question."""
 
+ASKED_QA = Schema(
+    fields={name: QA_SCHEMA.fields[name] for name in ("id", "passage", "question")},
+    build=lambda cells: QAExample(
+        cells.id, cells.text("passage"), cells.text("question"), answers=(), answer_starts=()
+    ),
+)
+"""Questions without answers."""
+
 
 def _sentence(cells: Cells) -> NERExample:
     words, tags = _separated(cells, "words"), _separated(cells, "tags")
@@ -169,6 +186,23 @@ NER_SCHEMA = Schema(
 schemes that `read_conll` reads, or classes of a Hugging Face data set that are such tags."""
 
 
+def _untagged(cells: Cells) -> NERExample:
+    words = tuple(checked_text(word, cells.place("words")) for word in _separated(cells, "words"))
+    if not words:
+        raise fault(cells.place("words"), "words", "none")
+    return NERExample(cells.id, words, tags=("O",) * len(words))
+
+
+ASKED_NER = Schema(
+    fields={
+        "id": ID,
+        "words": Field((*NER_SCHEMA.fields["words"].columns, "text", "sentence")),
+    },
+    build=_untagged,
+)
+"""Sentences without tags."""
+
+
 def _summary(cells: Cells) -> SummaryExample:
     place = cells.place("summaries")
     summaries = tuple(checked_text(text, place) for text in cells.items("summaries"))
@@ -186,6 +220,12 @@ SUMMARY_SCHEMA = Schema(
     build=_summary,
 )
 """Documents: the ``summaries`` are text, a list of texts, or several columns."""
+
+ASKED_SUMMARY = Schema(
+    fields={name: SUMMARY_SCHEMA.fields[name] for name in ("id", "document")},
+    build=lambda cells: SummaryExample(cells.id, cells.text("document"), summaries=("",)),
+)
+"""Documents without summaries."""
 
 _USER = {"user", "human", "customer"}
 _SYSTEM = {"system", "assistant", "agent", "bot", "gpt"}
@@ -240,3 +280,21 @@ DIALOGUE_SCHEMA = Schema(
 """Dialogues: the ``turns`` are texts, the user's and the system's in turn, or objects with a
 speaker and a text, such as ``{"role": "user", "content": "Hello"}``; they are put in pairs by
 `pair_turns`."""
+
+
+def _asked_turns(cells: Cells) -> DialogueExample:
+    place = cells.place("turns")
+    user = tuple(checked_text(turn, place) for turn in cells.items("turns"))
+    if not user:
+        raise fault(place, "a turn of the user", "none")
+    return DialogueExample(cells.id, user, system=("",) * len(user))
+
+
+ASKED_DIALOGUE = Schema(
+    fields={
+        "id": DIALOGUE_SCHEMA.fields["id"],
+        "turns": Field(("turns", "user", "text"), several=True),
+    },
+    build=_asked_turns,
+)
+"""What users say, one turn or a list of them, without what a system answered."""

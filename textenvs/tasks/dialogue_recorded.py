@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from textenvs.data.examples import DialogueExample
 from textenvs.data.files import OnError
-from textenvs.data.records import DIALOGUE_SCHEMA
+from textenvs.data.records import ASKED_DIALOGUE, DIALOGUE_SCHEMA
 from textenvs.data.sgd import read_sgd
 from textenvs.errors import OptionError, check_flag, check_positive
 from textenvs.metrics import squad
@@ -72,6 +72,7 @@ class RecordedDialogueTask(VocabularyTask, SourceTask[DialogueExample]):
     score_name = "f1"
     constrained = False
     schema = DIALOGUE_SCHEMA
+    asked = ASKED_DIALOGUE
 
     def __init__(
         self,

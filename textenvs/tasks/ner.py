@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from textenvs.data.conll import read_conll
 from textenvs.data.examples import NERExample
 from textenvs.data.files import OnError
-from textenvs.data.records import NER_SCHEMA
+from textenvs.data.records import ASKED_NER, NER_SCHEMA
 from textenvs.data.world import WorldNER
 from textenvs.errors import OptionError, check_flag
 from textenvs.metrics.entities import precision_recall_f1, transition_tables
@@ -77,6 +77,7 @@ class NERTask(SourceTask[NERExample]):
 
     world = WorldNER
     schema = NER_SCHEMA
+    asked = ASKED_NER
     builtin_limits = Limits(prompt=40, steps=20)
 
     @staticmethod

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from textenvs.data.examples import QAExample
 from textenvs.data.files import OnError
-from textenvs.data.records import QA_SCHEMA
+from textenvs.data.records import ASKED_QA, QA_SCHEMA
 from textenvs.data.squad import read_squad
 from textenvs.data.world import WorldQA
 from textenvs.errors import OptionError
@@ -34,6 +34,7 @@ class PassageTask(SourceTask[QAExample]):
     score_name = "f1"
     world = WorldQA
     schema = QA_SCHEMA
+    asked = ASKED_QA
 
     def __init__(self, **source: Any) -> None:
         self._encode_passage = lru_cache(maxsize=128)(self.encode)

@@ -61,8 +61,14 @@ class QASpanTask(PassageTask):
         check_flag("constrain", constrain)
         self.constrained = constrain
         super().__init__(**source)
+
+    def _set_caches(self) -> None:
         # Built-in examples are made when they are asked for, and every score asks for one.
-        self.example = lru_cache(maxsize=65_536)(self.examples.__getitem__)
+        self.example = lru_cache(maxsize=65_536)(self._example)
+
+    def _example(self, index: int) -> QAExample:
+        example: QAExample = self.examples[index]
+        return example
 
     def _allow(self, limits: Limits) -> None:
         super()._allow(limits)

@@ -37,6 +37,13 @@ CACHED_NUMBERS = 64_000_000
 TRAINING_CHARACTERS = 5_000_000
 """A tokenizer for the user's data is trained on about so many, evenly chosen, at the most."""
 
+ROOM = {
+    "steps": "actions",
+    "positions": "tokens to point at",
+    "appended": "tokens that users add",
+}
+"""What the limits of an episode are of."""
+
 BATCH_CHARACTERS, BATCH_EXAMPLES = 32_768, 256
 """How much is encoded together at the most: enough to keep all cores busy."""
 
@@ -67,6 +74,7 @@ class SourceTask(Task, Generic[E]):
 
     Attributes:
         schema: What an example is made of; the fields that ``columns`` can name.
+        asked: What of it is there where nobody knows the answer.
 
     Raises:
         OptionError: An option has an impossible value.
@@ -77,6 +85,7 @@ class SourceTask(Task, Generic[E]):
     world: ClassVar[Callable[..., Sequence[Any]]]
     builtin_limits: ClassVar[Limits]
     schema: ClassVar[Schema[Any]]
+    asked: ClassVar[Schema[Any]]
 
     def __new__(cls, *args: Any, **options: Any) -> Self:
         """Note what the tasks over the splits of a file have in common."""
@@ -109,6 +118,7 @@ class SourceTask(Task, Generic[E]):
             raise OptionError(f"data_seed must be an integer of at least 0, got {data_seed!r}")
         check_on_error(on_error)
         self.max_prompt_tokens = max_prompt_tokens
+        self._set_caches()
         self._rows: dict[int, NDArray[np.int32]] = {}
         self._encoded: dict[str, Encoding] = {}  # of the examples that are being looked at
         self._short: dict[str, set[int]] = {}
@@ -150,6 +160,7 @@ class SourceTask(Task, Generic[E]):
             seen = self._needed(_First(make("train", seed=seed), 1_000))
             limits = Limits(*(need + need // 4 for need in seen))
             limits = limits._replace(positions=limits.prompt)
+        self._limits = limits
         self._allow(limits)
 
     def _use_data(
@@ -167,7 +178,8 @@ class SourceTask(Task, Generic[E]):
         )
         self._prepare(everything)
         self._survey = self._look_at(everything)
-        self._allow(self._survey.limits)
+        self._limits = self._survey.limits
+        self._allow(self._limits)
         unsure = [i for i, e in enumerate(self.examples) if id(e) in self._survey.unsure]
         for index, example in zip(
             unsure, self._ahead([self.examples[i] for i in unsure]), strict=True
@@ -180,6 +192,33 @@ class SourceTask(Task, Generic[E]):
                 f"full score, and stay: {counts}"
             )
             warnings.warn(message, DatasetWarning, stacklevel=2)
+
+    def asking(self, examples: Sequence[E]) -> Self:
+        """The same task over other examples, such as ones that nobody knows the answer of.
+
+        Its tokens, actions and observations are those of this task, whatever the examples are.
+
+        Raises:
+            DatasetError: One needs more room than those of this task; a long prompt is cut instead,
+                and counted in `shortfalls`.
+        """
+        for example in examples:
+            need = self._measure(example)
+            for name, most in self._limits._asdict().items():
+                found = getattr(need, name)
+                if name != "prompt" and found > most:
+                    raise DatasetError(
+                        f"{example.id}: expected at most {most} {ROOM[name]}, as the data has with "
+                        f"which this task was made, got {found}"
+                    )
+        task = object.__new__(type(self))
+        task.__dict__.update(self.__dict__)
+        task.examples, task._rows, task._short, task._made_on_demand = examples, {}, {}, False
+        task._set_caches()
+        return task
+
+    def _set_caches(self) -> None:
+        """Begin what is remembered of examples; most tasks remember nothing but rows."""
 
     def _texts(self, examples: Iterable[E]) -> Iterable[str]:
         return (text for example in examples for text in self.texts(example))
@@ -230,6 +269,10 @@ class SourceTask(Task, Generic[E]):
     def shortfalls(self) -> dict[str, int]:
         """Why examples cannot reach the full score, counted by reason."""
         return {reason: len(examples) for reason, examples in self._short.items()}
+
+    def shortfalls_of(self, index: int) -> list[str]:
+        """Why one example, which was played, cannot reach the full score."""
+        return [reason for reason, examples in self._short.items() if index in examples]
 
     def _falls_short(self, reason: str, index: int) -> None:
         if self._made_on_demand and reason not in self._short:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textenvs.data.examples import SummaryExample
-from textenvs.data.records import SUMMARY_SCHEMA
+from textenvs.data.records import ASKED_SUMMARY, SUMMARY_SCHEMA
 from textenvs.data.world import WorldSummarization
 from textenvs.errors import OptionError, check_flag, check_positive
 from textenvs.metrics.lexicon import Lexicon
@@ -67,6 +67,7 @@ class SummarizationTask(WritingTask, SourceTask[SummaryExample]):
     world = WorldSummarization
     builtin_limits = Limits(prompt=100, steps=36)
     schema = SUMMARY_SCHEMA
+    asked = ASKED_SUMMARY
 
     def __init__(
         self, *, min_new_tokens: int | None = None, copy: bool = False, **rest: Any
@@ -77,9 +78,11 @@ class SummarizationTask(WritingTask, SourceTask[SummaryExample]):
         self.min_new_tokens = min_new_tokens or 0
         self.copy = copy
         self.constrained = copy or self.min_new_tokens > 0
+        super().__init__(**rest)
+
+    def _set_caches(self) -> None:
         self.references = lru_cache(_PREPARED)(self._references)
         self.word_numbers = lru_cache(_PREPARED)(self._word_numbers)
-        super().__init__(**rest)
 
     @staticmethod
     def content(example: SummaryExample) -> str:

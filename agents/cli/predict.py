@@ -1,0 +1,154 @@
+"""`textenvs predict`: a trained agent on text of one's own."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Annotated, Any
+
+import tyro
+from gymnasium.vector import AutoresetMode
+
+from agents.agent import LanguageAgent
+from agents.cli.runs import RunFolder, Which, open_agent
+from agents.environment import attribute, make_env
+from agents.errors import AgentError
+from agents.traces import Trace, trace_in
+from textenvs.data.schema import Record
+from textenvs.errors import DatasetError, TextEnvsError
+from textenvs.tasks.sources import SourceTask
+from textenvs.vector_env import TextVectorEnv
+
+BATCH = 64
+"""Prompts that are answered together."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Let a trained agent answer prompts from standard input, a line each, as JSON lines.
+
+    A line is a JSON object with the fields of the task: passage and question (TextQA-v0,
+    TextQASpan-v0), words (TextNER-v0), document (TextSummarization-v0), turns (what the user says
+    one after the other: TextDialogue-v0, of agents that were trained on recorded dialogues); or,
+    where a task has one field, plain text. Each line of the output has the number of the line
+    (from 1), the text, and, of an agent with a policy, how likely all of it is together. What
+    cannot be answered has an error instead, and makes the exit status 1.
+    """
+
+    run: tyro.conf.Positional[RunFolder]
+    """The folder of a run or a checkpoint."""
+    checkpoint: Which = "best"
+    """Of a run: the weights that scored best on the validation split, or the last."""
+    sample: bool = False
+    """Draw actions from the policy, instead of taking the best."""
+    tokens: Annotated[bool, tyro.conf.arg(name="tokens")] = False
+    """Also tell each token, with its probability."""
+    seed: int = 0
+    """Of what is drawn."""
+    device: str = "auto"
+    """cpu, cuda, or auto."""
+
+
+def run(settings: Settings) -> int:
+    """Answer line by line: one at a time for a person, many together for a file."""
+    agent = open_agent(settings.run, settings.checkpoint, settings.device)
+    task = task_of(agent, settings.run)
+    failed = False
+    lines = ((number, line) for number, line in enumerate(sys.stdin, start=1) if line.strip())
+    size = 1 if sys.stdin.isatty() else BATCH
+    while batch := list(islice(lines, size)):
+        for answer in answers(agent, task, batch, settings):
+            failed |= "error" in answer
+            print(json.dumps(answer, ensure_ascii=False), flush=True)
+    return 1 if failed else 0
+
+
+def task_of(agent: LanguageAgent, name: str) -> SourceTask[Any]:
+    """The task that an agent was trained in.
+
+    Raises:
+        AgentError: it takes no prompts from outside.
+    """
+    if agent.env_id is None:
+        raise AgentError(f"{name} does not say in which environment it was trained")
+    env = make_env(agent.env_id, 1, AutoresetMode.DISABLED, **agent.env_kwargs)
+    try:
+        task = attribute(env, "task", None)
+    finally:
+        env.close()
+    if isinstance(task, SourceTask) and hasattr(task, "asked"):
+        return task
+    raise AgentError(
+        f"{agent.env_id} takes no prompts from outside: its examples are not made of text alone "
+        "(in built-in dialogues a simulated user has a goal). textenvs watch shows the agent there"
+    )
+
+
+def answers(
+    agent: LanguageAgent,
+    task: SourceTask[Any],
+    lines: Iterable[tuple[int, str]],
+    settings: Settings,
+) -> Iterator[dict[str, Any]]:
+    """What the agent says to some lines, in their order."""
+    found: dict[int, dict[str, Any]] = {}
+    asked: dict[int, Any] = {}
+    for number, line in lines:
+        found[number] = {"line": number}
+        try:
+            example = read(task, line, f"line {number}")
+            task.asking([example])
+            asked[number] = example
+        except TextEnvsError as error:
+            found[number]["error"] = " ".join(str(error).split())
+    if asked:
+        asking = task.asking(list(asked.values()))
+        env = TextVectorEnv(asking, num_envs=len(asked), autoreset_mode=AutoresetMode.DISABLED)
+        try:
+            traces = trace_in(agent, env, None, not settings.sample, 0, settings.seed)
+        finally:
+            env.close()
+        for number, told in zip(asked, traces, strict=True):
+            found[number] |= described(told, settings.tokens)
+        for place, number in enumerate(asked):
+            if cut := [reason for reason in asking.shortfalls_of(place) if "cut" in reason]:
+                found[number]["warning"] = "; ".join(cut)
+    yield from found.values()
+
+
+def read(task: SourceTask[Any], line: str, place: str) -> Any:
+    """The example of a line.
+
+    Raises:
+        DatasetError: it lacks a field, or is none.
+    """
+    needed = [name for name, spec in task.asked.fields.items() if spec.required]
+    try:
+        values = json.loads(line)
+    except json.JSONDecodeError:
+        values = None
+    if not isinstance(values, (dict, list)) and len(needed) == 1:
+        text = values if isinstance(values, str) else line.strip()
+        values = {task.asked.fields[needed[0]].columns[0]: text}
+    if not isinstance(values, dict):
+        example = json.dumps(dict.fromkeys(needed, "..."))
+        raise DatasetError(f"{place}: expected a JSON object such as {example}")
+    return task.asked.read([Record(place, place, values)], place, {}, "raise")[0]
+
+
+def described(told: Trace, tokens: bool) -> dict[str, Any]:
+    """An answer as JSON."""
+    found: dict[str, Any] = {"text": told.text}
+    likely = [step.probability for step in told.steps if step.probability is not None]
+    if likely:
+        found["probability"] = round(math.prod(likely), 6)
+    if tokens:
+        found["tokens"] = [
+            [step.token, None if step.probability is None else round(step.probability, 6)]
+            for step in told.steps
+        ]
+    return found
