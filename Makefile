@@ -18,7 +18,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-pinned test-oldest test-slow smoke lint types format bench report gallery build clean
+.PHONY: help demo test test-pinned test-oldest test-slow tutorial smoke lint types format bench report pages docs build clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ test-oldest: $(OLDEST)/.installed ## environments and agents with the oldest Gym
 test-slow: $(INSTALLED) ## the tests that take minutes
 	$(PYTEST) -m slow --hypothesis-seed=0
 
+tutorial: $(INSTALLED) ## run every command of docs/tutorial.md
+	$(PYTEST) -m slow tests/test_tutorial.py
+
 smoke: $(INSTALLED) ## a little of every training of the learning benchmark, to see that it runs
 	rm -rf runs/smoke
 	$(BIN)/python -m benchmarks.learning --suite smoke --out runs/smoke
@@ -62,14 +65,17 @@ bench: $(INSTALLED) ## measure the speed of environments and agents
 report: $(INSTALLED) ## figures and tables of the committed results, in runs/report
 	$(BIN)/python -m benchmarks.report --out runs/report
 
-gallery: $(INSTALLED) ## write docs/gallery.md, episodes of each environment
-	$(BIN)/python -m textenvs.gallery
+pages: $(INSTALLED) ## write docs/environments/ and docs/agents/ from the code
+	$(BIN)/python docs/reference_pages.py
+
+docs: pages ## build the documentation as a site, in site/
+	$(BIN)/mkdocs build --strict
 
 build: $(INSTALLED) ## a wheel, in dist/
 	$(BIN)/python -m pip wheel --no-deps --wheel-dir dist .
 
 clean: ## remove what was built and cached; .venv and runs/ stay
-	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find agents benchmarks tests textenvs -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # $(call environment,FOLDER,CONSTRAINTS,WHAT,N): a virtual environment, of Python 3.N at least.

@@ -19,6 +19,7 @@ from agents.agent import LanguageAgent
 from agents.batching import Batch, make_batch, microbatches, read
 from agents.environment import Contract, attribute, make_env, read_contract
 from agents.episodes import Episode
+from agents.errors import AgentError
 from agents.evaluation import prompt_texts
 from agents.models.distribution import entropy, masked_log_softmax
 from agents.playing import play_split
@@ -99,7 +100,7 @@ def trace(
         env_kwargs: the environment's other options.
 
     Raises:
-        AgentError: the agent was made for another environment.
+        AgentError: the agent was made for another environment, or a number is too low.
     """
     if split is not None:
         env_kwargs["split"] = split
@@ -119,6 +120,8 @@ def trace_in(
     seed: int = 0,
 ) -> list[Trace]:
     """The same in a vector environment with autoreset mode DISABLED; see `trace`."""
+    if alternatives < 0:
+        raise AgentError(f"alternatives is {alternatives}; expected at least 0")
     nowhere: tuple[str, dict[str, Any]] = "", {}  # an agent of text would need it
     examples, played = play_split(
         agent, env, read_contract(env), nowhere, episodes, deterministic, seed

@@ -79,6 +79,33 @@ def section(runs: Sequence[Record]) -> str:
     return "\n".join([*lines, ladder["expert"]])
 
 
+def summary(records: Sequence[Record]) -> str:
+    """Markdown: a line an agent, a column an environment, the mean score over seeds in each."""
+    envs = list(dict.fromkeys(record.env for record in records))
+    names = {record.env: record.score_name for record in records}
+    labels = dict.fromkeys(record.label for record in records if record.agent != CLONE)
+    rows = [label for label in LADDER if label != "expert"] + [*labels, "expert"]
+    lines = [
+        f"| | {' | '.join(f'{env}, {names[env]}' for env in envs)} |",
+        f"|---|{'---|' * len(envs)}",
+    ]
+    for row in rows:
+        cells = []
+        for env in envs:
+            runs = [run for run in records if run.env == env]
+            # A rung of the ladder is in the runs of all agents of a seed, and is the same in all.
+            own = [run for run in runs if run.label == row] or _of_each_seed(row, runs)
+            scores = [run.score() if run.label == row else run.score(row) for run in own]
+            cells.append(f"{mean(scores):.3f}" if scores else "")
+        lines.append(f"| {row} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _of_each_seed(rung: str, runs: Sequence[Record]) -> list[Record]:
+    """One run of each seed that has a rung of the ladder."""
+    return list({run.seed: run for run in runs if rung in run.scores}.values())
+
+
 class Aggregated(NamedTuple):
     """Agents over the environments in which all of them were trained."""
 

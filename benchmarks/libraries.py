@@ -19,7 +19,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -66,8 +66,7 @@ def main(settings: Settings) -> int:
         print(RESULT + json.dumps(run(settings.only[0], settings)), flush=True)
         return 0
     failed = 0
-    print(f"| library | actions/s | score on {settings.env}, test split | minutes |")
-    print("|---|---|---|---|")
+    print(heading(settings.env))
     for name in settings.only or tuple(CONTESTANTS):
         python = settings.pinned if name.startswith(PINNED) else Path(sys.executable)
         if not python.exists():
@@ -94,14 +93,30 @@ def main(settings: Settings) -> int:
             failed = 1
             continue
         found = json.loads(lines[-1].removeprefix(RESULT))
-        low, high = found["interval"]
-        score = f"{found['score']:.3f} [{low:.3f}, {high:.3f}]"
-        minutes = found["seconds"] / 60
-        print(f"| {name} | {found['actions_per_s']:,.0f} | {score} | {minutes:.1f} |", flush=True)
+        print(row(found), flush=True)
         if settings.out is not None:
             with settings.out.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(found) + "\n")
     return failed
+
+
+def heading(env: str) -> str:
+    """The first lines of the table, in Markdown."""
+    return f"| library | actions/s | score on {env}, test split | minutes |\n|---|---|---|---|"
+
+
+def row(found: Mapping[str, Any]) -> str:
+    """A library's line of the table."""
+    low, high = found["interval"]
+    score = f"{found['score']:.3f} [{low:.3f}, {high:.3f}]"
+    minutes = found["seconds"] / 60
+    return f"| {found['library']} | {found['actions_per_s']:,.0f} | {score} | {minutes:.1f} |"
+
+
+def table(results: Path) -> str:
+    """The table of a file of JSON lines, in Markdown."""
+    lines = [json.loads(line) for line in results.read_text("utf-8").splitlines()]
+    return "\n".join([heading(lines[0]["env"]), *map(row, lines)])
 
 
 def run(name: str, settings: Settings) -> dict[str, Any]:

@@ -27,7 +27,6 @@ LAYERS: tuple[set[str], ...] = (
     {"wrappers"},
     {"registration"},
     {"checking"},
-    {"gallery"},
     {"cli"},
 )
 """The parts of textenvs: each may import itself and those of the layers above it in this list."""

@@ -15,7 +15,7 @@ import textenvs
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
-PAGES = ["README.md", *sorted(str(page.relative_to(ROOT)) for page in ROOT.glob("docs/*.md"))]
+PAGES = ["README.md", *sorted(str(page.relative_to(ROOT)) for page in ROOT.glob("docs/**/*.md"))]
 
 BLOCK = re.compile(
     r"(?P<skip><!-- skip[^>]*-->\n)?^```python\n(?P<code>.*?)^```\n"
@@ -54,6 +54,7 @@ def test_no_block_is_overlooked() -> None:
     skipped = README.count("<!-- skip")
     ours = [block for block in BLOCKS if block.page == "README.md"]
     assert len(ours) + skipped == README.count("```python") > skipped
+    assert len(README.splitlines()) <= 150
 
 
 @pytest.mark.parametrize("block", SCRIPTS, ids=lambda block: f"{block.page}:{block.line + 1}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import json
 import math
 import sys
@@ -58,12 +60,15 @@ def run(settings: Settings) -> int:
     agent = open_agent(settings.run, settings.checkpoint, settings.device)
     task = task_of(agent, settings.run)
     failed = False
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="surrogateescape")  # one bad line does not end the others
     lines = ((number, line) for number, line in enumerate(sys.stdin, start=1) if line.strip())
     size = 1 if sys.stdin.isatty() else BATCH
+    codes = codecs.lookup(sys.stdout.encoding or "utf-8").name != "utf-8"
     while batch := list(islice(lines, size)):
         for answer in answers(agent, task, batch, settings):
             failed |= "error" in answer
-            print(json.dumps(answer, ensure_ascii=False), flush=True)
+            print(json.dumps(answer, ensure_ascii=codes), flush=True)
     return 1 if failed else 0
 
 
@@ -129,7 +134,7 @@ def read(task: SourceTask[Any], line: str, place: str) -> Any:
     needed = [name for name, spec in task.asked.fields.items() if spec.required]
     try:
         values = json.loads(line)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # no JSON, or such as Python does not read
         values = None
     if not isinstance(values, (dict, list)) and len(needed) == 1:
         text = values if isinstance(values, str) else line.strip()

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import tyro
 
-from agents.checkpoint import write_atomically
+from agents.checkpoint import CHECKPOINT, write_atomically
 from agents.cli.runs import Play, Player, RunFolder
+from agents.early_stopping import BEST
 from agents.errors import AgentError
 from agents.traces import trace
 from agents.viewer import RunData, page, read_run
@@ -64,7 +65,9 @@ def short_names(folders: list[Path]) -> list[str]:
     >>> short_names([Path("runs/ppo/0"), Path("runs/dqn/0")])
     ['ppo/0', 'dqn/0']
     """
-    for parts in range(1, max(len(folder.parts) for folder in folders) + 1):
+    longest = max(len(folder.parts) for folder in folders)
+    first = 2 if len(folders) > 1 and any(f.name in (BEST, CHECKPOINT) for f in folders) else 1
+    for parts in range(first, longest + 1):
         names = ["/".join(folder.parts[-parts:]) for folder in folders]
         if len(set(names)) == len(names):
             return names

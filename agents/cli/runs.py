@@ -22,6 +22,17 @@ from textenvs.errors import closest
 
 Which: TypeAlias = Literal["best", "last"]
 FOLDERS: dict[Which, str] = {"best": BEST, "last": CHECKPOINT}
+NOT_OPTIONS = {
+    "split": "use --split",
+    "seed": "use --seed",
+    "episodes": "use --episodes",
+    "deterministic": "use --sample",
+    "predictions": "use --predictions",
+    "alternatives": "use --alternatives",
+    "num_envs": "how many are played at once changes nothing",
+    "autoreset_mode": "the command sets its own",
+}
+"""What is no option of an environment here -> why not."""
 RunFolder: TypeAlias = Annotated[str, tyro.conf.arg(metavar="RUN")]
 
 
@@ -53,8 +64,11 @@ class Play:
 
         Raises:
             AgentError: there is none.
+            UsageError: it is not clear in which environment, or an option of it is none.
         """
         options = read_kwargs(self.kwargs)
+        for name in options.keys() & NOT_OPTIONS.keys():
+            raise UsageError(f"--kwargs cannot have {name!r}: {NOT_OPTIONS[name]}")
         env_id = None if self.env is None else imported(self.env)
         if ":" in run and not Path(run).exists():
             if env_id is None:

@@ -41,6 +41,8 @@ def run(settings: Settings) -> int:
     """Play and print."""
     if settings.episodes < 1:
         raise AgentError(f"--episodes is {settings.episodes}; expected at least 1")
+    if settings.delay is not None and settings.delay < 0:
+        raise AgentError(f"--delay is {settings.delay}; expected at least 0")
     player = settings.open(settings.run)
     traces = trace(
         player.language_agent,
@@ -77,7 +79,9 @@ def tell(told: Trace, env_id: str, delay: float) -> None:
     style = "green" if told.score > 0 else "red"
     metrics = ", ".join(f"{name} {value:.3g}" for name, value in told.metrics.items())
     print("\n".join(lay_out([Paragraph(told.text, speaker=">", by_agent=True)], room, colour)))
-    print(f"{paint(f'return {told.score:+.3f}', style, colour)}  {metrics}")
+    head = f"return {told.score:+.3f}"
+    first, *others = lay_out([Paragraph(metrics, speaker=head)], room, False)
+    print("\n".join([first.replace(head, paint(head, style, colour), 1), *others]))
 
 
 def line_of(number: int, step: Step, widest: int, room: int, colour: bool) -> str:
@@ -92,7 +96,7 @@ def line_of(number: int, step: Step, widest: int, room: int, colour: bool) -> st
         )
     reward = "" if abs(step.reward) < 0.0005 else f" {step.reward:+.3f}"
     line = f"{number:3} {paint(name, 'agent', colour)}{chance}  V {step.value:+.2f}{reward:7}"
-    used = 4 + widest + (BAR + 6 if chance else 0) + 9 + 7
+    used = 4 + columns(name) + (BAR + 6 if chance else 0) + 9 + 7
     others = [
         f"{named(token)} {score:.2f}" for token, score in step.alternatives if token != step.token
     ]

@@ -23,10 +23,21 @@ from agents.models.pointing import CopyHead, PointerHead
 
 
 def choose_device(name: str) -> torch.device:
-    """The device of that name; "auto" is a GPU where there is one."""
+    """The device of that name; "auto" is a GPU where there is one.
+
+    Raises:
+        AgentError: there is none of that name.
+    """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise AgentError(f"the device is {name!r}; expected auto, cpu, or cuda") from error
+    there = torch.cuda.device_count()
+    if device.type == "cuda" and (device.index or 0) >= there:
+        raise AgentError(f"the device is {name!r}, and torch finds {there} GPUs: try cpu, or auto")
+    return device
 
 
 def build_model(

@@ -1,5 +1,5 @@
 "use strict";
-// What the page knows: runs with curves, numbers and episodes; see agents/viewer/data.py.
+// What the page knows: runs with curves, numbers and episodes; see agents/viewer/page.py.
 const data = JSON.parse(document.getElementById("data").textContent);
 const runs = data.runs;
 const byId = (id) => document.getElementById(id);
@@ -41,7 +41,7 @@ function showScores() {
   const seen = new Set(); // runs have the same baselines: each is told once
   for (const run of runs) {
     for (const [who, scores] of Object.entries(run.scores)) {
-      const shared = runs.every((other) => JSON.stringify(other.scores[who]) === JSON.stringify(scores));
+      const shared = runs.every((other) => !(who in other.scores) || JSON.stringify(other.scores[who]) === JSON.stringify(scores));
       if (shared && seen.has(who)) continue;
       seen.add(who);
       const cells = names.map((name) => {
@@ -60,7 +60,7 @@ function showScores() {
 // Curves -----------------------------------------------------------------------------------------
 
 function curveOf(run, metric, over) {
-  if (metric !== "score") return (run.metrics[metric] || []).map(([x, y]) => ({ x, y }));
+  if (metric !== "score") return (run.metrics[metric] || []).map(([x, y]) => ({ x, y })).filter((point) => point.y !== null);
   return run.curve.map((point) => ({
     x: over === "seconds" ? point.seconds / 60 : point.timesteps,
     y: point.value, low: point.low, high: point.high,
@@ -369,7 +369,8 @@ function start() {
   byId("metric").addEventListener("change", showCurve);
   byId("over").addEventListener("change", showCurve);
   byId("colour").addEventListener("change", showDetail);
-  for (const id of ["find", "low", "high", "order"]) byId(id).addEventListener("input", choose);
+  for (const id of ["find", "low", "high"]) byId(id).addEventListener("input", choose);
+  byId("order").addEventListener("input", () => { state.chosen = null; choose(); });
   byId("list").addEventListener("scroll", showList, { passive: true });
   showCurve();
   choose();

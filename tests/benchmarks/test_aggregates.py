@@ -14,8 +14,8 @@ from benchmarks.aggregates import (
     resampled,
 )
 from benchmarks.learning_table import aggregate
-from benchmarks.readme_tables import CORE
 from benchmarks.records import read_records
+from benchmarks.tables_in_docs import CORE
 
 RNG = np.random.default_rng(0)
 SCORES = [RNG.random(8), RNG.random(8) + 1, RNG.random(8) + 2]

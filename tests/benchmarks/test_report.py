@@ -17,11 +17,11 @@ from benchmarks.measurement_table import facts, measurement_of
 from benchmarks.measuring import Measurement
 from benchmarks.page import as_page
 from benchmarks.randomness import SOURCE_TRAININGS, SWEPT_TRAININGS, Answers
-from benchmarks.readme_tables import CORE
 from benchmarks.records import Record, read_records, write_records
 from benchmarks.report import Part, Settings
 from benchmarks.scaling import growth, growth_of
 from benchmarks.study_figures import ablation_figure
+from benchmarks.tables_in_docs import CORE
 
 RECORDS = read_records([CORE])
 RUNS = [r for r in RECORDS if (r.env, r.agent) == ("TextNER-v0", "ppo")]

@@ -2,24 +2,50 @@
 
 from __future__ import annotations
 
+import json
 import math
+import re
+from pathlib import Path
 from statistics import mean
 
 import gymnasium
 import pytest
 
-from benchmarks.readme_tables import CORE, README, with_tables
+from benchmarks.learning_table import summary
+from benchmarks.libraries import CONTESTANTS
 from benchmarks.records import CLONED, read_records
 from benchmarks.suites import CLONE
+from benchmarks.tables_in_docs import CORE, LIBRARIES, PAGES, with_tables
 from textenvs import IDS
 
 RECORDS = read_records([CORE])
 
 
-def test_the_tables_of_the_readme_are_those_of_the_results() -> None:
-    text = README.read_text(encoding="utf-8")
-    assert with_tables(text, RECORDS) == text, "run python -m benchmarks.readme_tables"
-    assert text.count("<!-- results: ") == len(IDS)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_tables_of_a_page_are_those_of_the_results(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert with_tables(text, RECORDS) == text, "run python -m benchmarks.tables_in_docs"
+    wanted = {"README.md": ["summary"], "your_agent.md": ["libraries"]}.get(page.name, IDS)
+    assert sorted(re.findall("<!-- results: (.*) -->", text)) == sorted(wanted)
+
+
+def test_every_library_is_compared_at_one_commit() -> None:
+    lines = [json.loads(line) for line in LIBRARIES.read_text("utf-8").splitlines()]
+    assert [line["library"] for line in lines] == list(CONTESTANTS)
+    assert len({line["provenance"]["git"]["commit"] for line in lines}) == 1
+    for line in lines:
+        assert not line["provenance"]["git"]["changed"]
+        assert line["timesteps"] == 30_000
+
+
+def test_the_summary_has_the_mean_of_each_agent() -> None:
+    _, _, *rows = summary(RECORDS).splitlines()
+    cells = {row.split(" | ")[0].removeprefix("| "): row.split(" | ")[1:] for row in rows}
+    own = [run.score() for run in RECORDS if (run.env, run.agent) == ("TextNER-v0", "ppo")]
+    assert cells["PPO"][0] == f"{mean(own):.3f}"
+    clones = [run.score() for run in RECORDS if (run.env, run.agent) == ("TextNER-v0", CLONE)]
+    assert cells[CLONED][0] == f"{mean(clones):.3f}"
+    assert list(cells)[-1] == "expert"
 
 
 def test_a_table_without_results() -> None:
@@ -57,4 +83,5 @@ def test_every_number_tells_where_it_comes_from() -> None:
             assert record.provenance["versions"]["textenvs"]
             assert record.provenance["machine"]["cores"]
     reconstructed = any("reconstructed" in record.provenance for record in RECORDS)
-    assert ("reconstructed" in README.read_text(encoding="utf-8")) is reconstructed
+    page = PAGES[1].read_text(encoding="utf-8")
+    assert ("reconstructed" in page) is reconstructed

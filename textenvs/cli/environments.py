@@ -15,6 +15,9 @@ from textenvs.env import TextEnv
 from textenvs.errors import OptionError
 
 EnvId: TypeAlias = Annotated[str, tyro.conf.arg(metavar="ENV")]
+OURS = "textenvs.env:TextEnv"
+"""The entry point of every environment of textenvs."""
+NEEDED = "is none of textenvs, such as this command needs and `textenvs list` lists"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,11 +55,12 @@ class Environment:
             env = gymnasium.make(self.env, **(more | self.options)).unwrapped
         except ModuleNotFoundError as error:
             raise UsageError(f"cannot import the module of {self.env}: {error}") from None
+        except TypeError as error:  # its options are others; one of ours says it otherwise
+            if gymnasium.spec(self.env).entry_point == OURS:
+                raise
+            raise OptionError(f"{self.env} {NEEDED}: {error}") from error
         if not isinstance(env, TextEnv):
-            raise OptionError(
-                f"{self.env} is a {type(env).__name__}; this command needs an environment of "
-                "textenvs, such as those of `textenvs list`"
-            )
+            raise OptionError(f"{self.env} is a {type(env).__name__} and {NEEDED}")
         return env
 
 

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
+from importlib import metadata
 from typing import Any, NamedTuple, Protocol, cast
 
 import gymnasium
@@ -76,18 +78,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status.
     """
     name, *rest = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # one that lacks a sign gets its code
+            stream.reconfigure(errors="backslashreplace")
     try:
         if name in ("-h", "--help", "help"):
             print(overview())
             return 0
         if name == "--version":
-            from textenvs import __version__
-
-            print(f"textenvs {__version__}")
+            print(f"textenvs {metadata.version('textenvs')}")
             return 0
         if name not in COMMANDS:
             hint = closest(name, COMMANDS)
-            meant = f": did you mean {hint!r}?" if hint else ""
+            meant = f": did you mean {hint!r}?" if hint else "."
             raise UsageError(f"there is no command {name!r}{meant} See {PROGRAM} --help")
         command = load(name)
         status = command.run(parse(command.Settings, f"{PROGRAM} {name}", rest))
@@ -124,6 +127,7 @@ def load(name: str) -> CommandModule:
     """
     command = COMMANDS[name]
     try:
+        importlib.import_module("tyro")  # every command's, not imported by all of them
         return cast(CommandModule, importlib.import_module(command.module))
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]

@@ -126,7 +126,13 @@ def begins(name: str, prefix: str) -> bool:
 
 
 def run(settings: Settings) -> int:
-    """Play one example."""
+    """Play one example.
+
+    Raises:
+        OptionError: there is no such environment, option, example or seed.
+    """
+    if settings.seed is not None and settings.seed < 0:
+        raise OptionError(f"--seed is {settings.seed}; expected at least 0")
     env = settings.make(reward="dense", split="test")
     index = settings.index
     if index is None:

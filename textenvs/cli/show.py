@@ -6,7 +6,7 @@ import inspect
 from dataclasses import dataclass
 
 from textenvs.cli.environments import Environment
-from textenvs.gallery import Player, play
+from textenvs.cli.episodes import Player, play
 from textenvs.rendering import lay_out
 from textenvs.terminal import has_colour, paint, width
 from textenvs.views import Paragraph

@@ -12,8 +12,8 @@ from textenvs.errors import closest
 
 T = TypeVar("T")
 
-FRAME = re.compile(r"[─-╿]+")
-"""What boxes are drawn with."""
+RULE = re.compile(r"[─-]{3,}")
+"""What parts the paragraphs of a box: in one of plain ASCII, hyphens."""
 OPTION = re.compile(r"(?<![\w-])--[\w.-]+")
 
 
@@ -51,7 +51,7 @@ def parse(settings: Callable[..., T], program: str, arguments: Sequence[str]) ->
 
 
 def one_line(box: str, program: str) -> str:
-    """The first paragraph of one of tyro's boxes, with the nearest option that it knows of.
+    """The first paragraph of one of tyro's boxes, with the nearest options that it knows of.
 
     >>> box = '''╭─ Unrecognized options ─╮
     ... │ Unrecognized options:  │
@@ -63,23 +63,32 @@ def one_line(box: str, program: str) -> str:
     >>> one_line(box, "textenvs train")
     "Unrecognized options: --sede, 3: did you mean '--seed'? See textenvs train --help"
     """
-    rows = [FRAME.sub("", line).strip() if "│" in line else None for line in box.splitlines()]
-    paragraphs: list[list[str]] = [[]]
-    for row in rows:
-        if row is None:
-            continue
-        if not row:
-            paragraphs.append([])
-        else:
-            paragraphs[-1].append(row)
-    first, *others = [" ".join(paragraph) for paragraph in paragraphs if paragraph] or [box.strip()]
-    wrong = OPTION.search(first)
-    known = [option for other in others for option in OPTION.findall(other)]
-    nearest = closest(wrong.group(), known) if wrong else None
-    if nearest:
-        first = f"{first}: did you mean {nearest!r}?"
+    first, *others = paragraphs(box) or [box.strip()]
+    # What a setting's own check says comes with tyro's name for the settings as a whole.
+    first = re.sub(r"^Error parsing [^-]\S*: ", "", first)
+    wrong = OPTION.findall(first) if first.startswith("Unrecognized") else []
+    known = [name for other in others for name in OPTION.findall(other) if name not in wrong]
+    near = dict.fromkeys(name for name in (closest(each, known) for each in wrong) if name)
+    if near:
+        first = f"{first}: did you mean {' and '.join(map(repr, near))}?"
     elif others and others[0].startswith("Available"):
         first = f"{first}. {others[0]}."
     else:
         first = f"{first.rstrip('.')}."
     return f"{first} See {program} --help"
+
+
+def paragraphs(box: str) -> list[str]:
+    """What a box says below its title, each paragraph in a line."""
+    lines = box.splitlines()
+    if "│" in box:
+        rows = [line.strip("│ ") for line in lines if line.startswith("│")]
+    else:  # where the terminal has no such signs: a title, a rule, and what is in the box
+        rows = [line.strip() for line in lines[2:]]
+    found: list[list[str]] = [[]]
+    for row in rows:
+        if RULE.fullmatch(row):
+            found.append([])
+        elif row:
+            found[-1].append(row)
+    return [" ".join(paragraph) for paragraph in found if paragraph]
