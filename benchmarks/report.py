@@ -5,55 +5,30 @@ python -m benchmarks.report --out runs/report
 
 from __future__ import annotations
 
-import html
-import json
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import tyro
-from matplotlib.figure import Figure
 
 from agents.checkpoint import write_atomically
-from benchmarks.ablations import ABLATIONS, ablation_table
-from benchmarks.figures import as_svg
-from benchmarks.learning_figures import (
-    aggregate_figure,
-    curves_figure,
-    profiles_figure,
-    scores_figure,
-)
-from benchmarks.learning_table import aggregate, aggregated, section
-from benchmarks.measurement_table import markdown_table, measurement_of
 from benchmarks.page import as_page
-from benchmarks.randomness import (
-    ENV,
-    SOURCE_TRAININGS,
-    SWEEPS,
-    Answers,
-    answers_table,
-    read_answers,
-    sources_table,
-    sweep_table,
+from benchmarks.randomness import read_answers
+from benchmarks.records import read_records
+from benchmarks.report_parts import (
+    FIGURES,
+    Part,
+    ablations_part,
+    joined,
+    learning_part,
+    origins_part,
+    randomness_part,
+    speed_part,
 )
-from benchmarks.records import Record, read_records
-from benchmarks.scaling import growth_of, growth_table
-from benchmarks.speed_figures import growths_figure, ratios_figure
-from benchmarks.study_figures import (
-    ablation_figure,
-    answers_figure,
-    sources_figure,
-    sweeps_figure,
-)
-from benchmarks.suites import CLONE
 
 RESULTS = Path(__file__).parent / "results"
 TITLE = "textenvs: benchmark report"
-FIGURES = "figures"
-"""The folder of the images, beside the Markdown."""
 
 
 def committed(name: str) -> Path | None:
@@ -80,15 +55,6 @@ class Settings:
     """A folder: report.md with its figures, report.html."""
 
 
-class Part(NamedTuple):
-    """A piece of the report."""
-
-    text: str
-    """Markdown."""
-    images: dict[str, str]
-    """The address of an image in the text -> its SVG."""
-
-
 def report(settings: Settings) -> Part:
     """The whole report.
 
@@ -110,210 +76,6 @@ def report(settings: Settings) -> Part:
     parts += [speed_part(path) for path in settings.speed]
     parts.append(origins_part(records))
     return joined(parts)
-
-
-def joined(parts: Sequence[Part]) -> Part:
-    """Pieces one after the other."""
-    images: dict[str, str] = {}
-    for part in parts:
-        if again := images.keys() & part.images.keys():
-            raise ValueError(f"two figures have one address: {', '.join(sorted(again))}")
-        images |= part.images
-    return Part("\n".join(part.text.rstrip() + "\n" for part in parts), images)
-
-
-def shown(name: str, alternative: str, figure: Figure) -> Part:
-    """A figure by itself.
-
-    Args:
-        name: of its file.
-        alternative: what it shows, for those who cannot see it.
-        figure: is drawn.
-    """
-    address = f"{FIGURES}/{name}.svg"
-    return Part(f"![{alternative}]({address})\n", {address: as_svg(figure)})
-
-
-def learning_part(records: Sequence[Record]) -> Part:
-    """Scores, statistics over environments, learning curves."""
-    envs = list(dict.fromkeys(record.env for record in records))
-    seeds = {record.seed for record in records}
-    parts = [
-        Part(
-            "## Learning\n\n"
-            f"{len(records)} trainings, {len(seeds)} seeds. All algorithms of a seed go on from "
-            "one clone of the expert (`cloned`). Scores are of the whole test split, by the "
-            "likeliest actions of the checkpoint that was best on the validation split. Tables "
-            "have means over seeds with 95 % intervals of Student's t; curves have means over "
-            "seeds, and the lowest and highest seed.\n",
-            {},
-        )
-    ]
-    found = aggregated(records)
-    if found is not None:
-        parts += [
-            Part(f"### Over environments\n\n{aggregate(records)}\n", {}),
-            shown("aggregate", "Interquartile mean and optimality gap of agents",
-                  aggregate_figure(found)),
-            shown("profiles", "Share of runs above each score", profiles_figure(found)),
-            Part(
-                "Intervals are of the stratified bootstrap over seeds, 95 % "
-                "(Agarwal et al. 2021).\n",
-                {},
-            ),
-        ]  # fmt: skip
-    for env in envs:
-        own = [record for record in records if record.env == env]
-        parts.append(Part(f"### {env}\n\n{section(own)}\n", {}))
-        if any(record.agent != CLONE for record in own):
-            parts += [
-                shown(f"{env}-scores", f"Scores of agents on {env}", scores_figure(own)),
-                shown(f"{env}-curves", f"Learning curves on {env}", curves_figure(own)),
-            ]
-    return joined(parts)
-
-
-def ablations_part(records: Sequence[Record]) -> Part:
-    """What single things bring."""
-    parts = [
-        Part(
-            "## Ablations\n\nVariants that differ in what their labels say, with equal numbers of "
-            "actions. Curves and points as above.\n",
-            {},
-        )
-    ]
-    for ablation in ABLATIONS:
-        text = f"### {ablation.title}: {ablation.env}\n\n{ablation_table(ablation, records)}\n"
-        figure = ablation_figure(ablation, records)
-        parts += [
-            Part(text, {}),
-            shown(f"ablation-{ablation.name}", f"{ablation.title}: curves and scores", figure),
-        ]
-    return joined(parts)
-
-
-def randomness_part(records: Sequence[Record], answers: Sequence[Answers]) -> Part:
-    """What chance does."""
-    introduction = (
-        "## Randomness\n\n"
-        f"PPO on {ENV}, {SOURCE_TRAININGS.timesteps:,} actions from a clone that is made in the "
-        "same run. In each line one source of chance is drawn anew in every training and the "
-        "others stay as they are; in the last, all are. Intervals of deviations are those of "
-        "normal scores.\n"
-    )
-    parts = [
-        Part(f"{introduction}\n{sources_table(records)}\n", {}),
-        shown("sources", "Scores of the same training by what is drawn anew",
-              sources_figure(records)),
-        *([answers_part(answers)] if answers else []),
-        Part("### Settings of exploration\n", {}),
-        shown("sweeps", "Scores over epsilon, temperature, top-p and strategies",
-              sweeps_figure(records)),
-    ]  # fmt: skip
-    parts += [Part(sweep_table(sweep, records) + "\n", {}) for sweep in SWEEPS]
-    return joined(parts)
-
-
-def answers_part(answers: Sequence[Answers]) -> Part:
-    """Greedy and sampled answers of trained agents."""
-    text = f"### Greedy and sampled answers\n\n{answers_table(answers)}\n"
-    figure = answers_figure(answers)
-    return joined(
-        [Part(text, {}), shown("answers", "Scores of agents, greedy and sampled", figure)]
-    )
-
-
-def speed_part(path: Path) -> Part:
-    """The measurements of a file.
-
-    Raises:
-        ValueError: it has none.
-    """
-    try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-        measured = [measurement_of(each) for each in facts["measurements"]]
-        growths = [growth_of(each) for each in facts["growths"]]
-        origin = _origin_of_speed(facts)
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is no file of benchmarks.throughput: {error!r}") from error
-    name = path.stem.removeprefix("speed-").removeprefix("speed") or "all"
-    parts = [Part(f"## Speed: {name}\n\n{origin}\n", {})]
-    text = (
-        f"{markdown_table(measured)}\n\n"
-        "Each thing is measured in turn with what it is compared with; the points are ratios of "
-        "medians, the lines reach from the lowest to the highest round, and a bar is what was "
-        "asked for.\n"
-    )
-    if measured:
-        figure = shown(f"speed-{name}", f"Ratios of speed: {name}", ratios_figure(measured))
-        parts += [Part(text, {}), figure]
-    if growths:
-        text = (
-            f"### How costs grow\n\n{growth_table(growths)}\n\nThe exponent is that of the power "
-            "law that fits best; the last doubling is the slope between the two largest sizes. "
-            "Dotted: in proportion to the size.\n"
-        )
-        parts += [
-            Part(text, {}),
-            shown(f"growth-{name}", "Costs over sizes", growths_figure(growths)),
-        ]
-    return joined(parts)
-
-
-def _origin_of_speed(facts: dict[str, Any]) -> str:
-    versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
-    machine = facts["machine"]
-    return (
-        f"`{facts['command']}`, commit `{facts['commit']}`, {versions}; {machine['platform']}, "
-        f"{machine['cores']} cores, torch with {facts['threads']} thread(s)."
-    )
-
-
-def origins_part(records: Sequence[Record]) -> Part:
-    """Where each training comes from."""
-    rows = [
-        f"| {record.env} | {record.agent} | {record.seed} | {record.score():.3f} | "
-        f"`{_short(record.commit())}` | {_code(record.commands)} |"
-        for record in records
-    ]
-    return Part(
-        "## Where the learning results come from\n\n"
-        f"{_software(records)}\n\n"
-        "<details>\n<summary>Each training: its score, commit and command</summary>\n\n"
-        "| environment | agent | seed | score | commit | commands |\n|---|---|---|---|---|---|\n"
-        + "\n".join(rows)
-        + "\n\n</details>\n",
-        {},
-    )
-
-
-def _short(commit: str) -> str:
-    """Twelve digits of it, and what was said of it."""
-    digits, _, said = commit.partition("-")
-    return "-".join(filter(None, (digits[:12], said)))
-
-
-def _code(commands: Sequence[str]) -> str:
-    """Commands as HTML, one after the other."""
-    return "<br>".join(f"<code>{html.escape(command)}</code>" for command in commands)
-
-
-def _software(records: Sequence[Record]) -> str:
-    """A line for each set of versions and machine, and for what runs did not record."""
-    counts: dict[str, int] = {}
-    for record in records:
-        origin = record.provenance
-        if "reconstructed" in origin:
-            text = f"not recorded by the run itself: {origin['reconstructed']}"
-        else:
-            versions = ", ".join(f"{name} {v}" for name, v in origin["versions"].items())
-            machine = origin["machine"]
-            text = (
-                f"{versions}; {machine['platform']}, {machine['processor']}, {machine['cores']} "
-                f"cores, threads: {machine.get('chosen_threads') or machine['threads']}"
-            )
-        counts[text] = counts.get(text, 0) + 1
-    return "\n".join(f"- {count} trainings: {text}" for text, count in counts.items())
 
 
 def write(part: Part, out: Path) -> None:

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from benchmarks import report
+from benchmarks import report, report_parts
 from benchmarks.ablations import ABLATIONS, LABELS
 from benchmarks.learning_table import section
 from benchmarks.measurement_table import facts, measurement_of
@@ -18,7 +18,8 @@ from benchmarks.measuring import Measurement
 from benchmarks.page import as_page
 from benchmarks.randomness import SOURCE_TRAININGS, SWEPT_TRAININGS, Answers
 from benchmarks.records import Record, read_records, write_records
-from benchmarks.report import Part, Settings
+from benchmarks.report import Settings
+from benchmarks.report_parts import Part
 from benchmarks.scaling import growth, growth_of
 from benchmarks.study_figures import ablation_figure
 from benchmarks.tables_in_docs import CORE
@@ -96,9 +97,11 @@ class Page(HTMLParser):
         super().__init__()
         self.addresses: list[str] = []
         self.tags: set[str] = set()
+        self.ids: set[str] = set()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.add(tag)
+        self.ids |= {value or "" for name, value in attrs if name == "id"}
         self.addresses += [value or "" for name, value in attrs if name in ("src", "href")]
 
 
@@ -108,7 +111,10 @@ def test_the_page_stands_alone(settings: Settings, made: Part) -> None:
     page = Page()
     page.feed(text)
     assert page.addresses
-    assert all(address.startswith("data:image/svg+xml;") for address in page.addresses)
+    assert all(address.startswith(("data:image/svg+xml;", "#")) for address in page.addresses)
+    inside = {address[1:] for address in page.addresses if address.startswith("#")}
+    assert "learning" in inside
+    assert inside <= page.ids, "every entry of the contents leads somewhere"
     assert not page.tags & {"script", "link", "iframe"}
     assert (settings.out / "report.md").read_text(encoding="utf-8") == made.text
     for address, svg in made.images.items():
@@ -116,7 +122,7 @@ def test_the_page_stands_alone(settings: Settings, made: Part) -> None:
 
 
 def test_the_same_results_give_the_same_report(settings: Settings, made: Part) -> None:
-    again = report.learning_part(RECORDS)
+    again = report_parts.learning_part(RECORDS)
     assert again.text in made.text
     assert all(made.images[address] == svg for address, svg in again.images.items())
 
@@ -131,7 +137,7 @@ def test_what_is_committed_can_be_reported() -> None:
 def test_two_figures_of_one_address() -> None:
     part = Part("", {"a.svg": ""})
     with pytest.raises(ValueError, match=r"one address: a\.svg"):
-        report.joined([part, part])
+        report_parts.joined([part, part])
 
 
 def test_an_ablation_with_a_variant_missing() -> None:
@@ -150,7 +156,7 @@ def test_what_is_no_result(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     path = tmp_path / "speed.json"
     path.write_text("{}")
     with pytest.raises(ValueError, match=r"is no file of benchmarks.throughput: KeyError"):
-        report.speed_part(path)
+        report_parts.speed_part(path)
 
 
 def test_a_measurement_is_read_as_it_was_written() -> None:
