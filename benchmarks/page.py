@@ -50,7 +50,7 @@ def contents_of(body: str) -> str:
     r"""Links to the headings of a page, those of the third level beside those of the second.
 
     >>> contents_of("<h2>Speed</h2><h3>Growth</h3>")
-    '<nav><ul>\\n<li><a href="#speed">Speed</a>: <a href="#growth">Growth</a></li>\\n</ul></nav>'
+    '<nav><ul>\n<li><a href="#speed">Speed</a>: <a href="#growth">Growth</a></li>\n</ul></nav>'
     """
     lines: list[list[str]] = []
     for level, heading in HEADING.findall(body):

@@ -154,7 +154,7 @@ def overview() -> str:
             "",
             *lines,
             "",
-            f"{PROGRAM} COMMAND --help tells a command's options; {PROGRAM} --version the version.",
+            f"{PROGRAM} COMMAND --help tells its options; {PROGRAM} --version the version.",
         ]
     )
 

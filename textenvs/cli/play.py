@@ -109,11 +109,20 @@ class Game:
         return same if len(same) == 1 else found
 
     def whole(self, text: str) -> None:
-        """Play a whole answer, as far as it is legal."""
-        for action in string_actions(self.env.task, self.env._episodes, text):
-            if self.ended:
-                break
-            self.take(action)
+        """Play a whole answer.
+
+        Raises:
+            InvalidAction: it is none, or not all of it is legal; nothing is played then.
+        """
+        before = list(self.actions)
+        try:
+            for action in string_actions(self.env.task, self.env._episodes, text):
+                if self.ended:
+                    break
+                self.take(action)
+        except InvalidAction:
+            self.restart(before)
+            raise
 
 
 def begins(name: str, prefix: str) -> bool:
