@@ -8,7 +8,7 @@ DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 """The bit of each dot of a sign, by row and column (Unicode, block U+2800)."""
 BLANK = 0x2800
 LABEL = 6
-"""Columns of a number beside the axis."""
+"""Columns of a number beside the axis, at the least."""
 
 
 def chart(
@@ -32,8 +32,11 @@ def chart(
         rows: of the curve.
         ends: of the horizontal axis.
     """
-    room = columns - LABEL - 2
     low, high = scale([y for _, y in points])
+    heights = [high - (high - low) * row / max(rows - 1, 1) for row in range(rows)]
+    labels = [f"{round(y, 2) + 0.0:.2f}" for y in heights]  # + 0.0: never -0.00
+    label = max(LABEL, *map(len, labels))
+    room = columns - label - 2
     first, last = ends
     dots = [[0] * room for _ in range(rows)]
 
@@ -50,13 +53,12 @@ def chart(
             row = y + round((below - y) * step / steps)
             dots[row // 4][column // 2] |= DOTS[row % 4][column % 2]
     lines = []
-    for number, row_of_dots in enumerate(dots):
-        value = high - (high - low) * number / max(rows - 1, 1)
+    for text, row_of_dots in zip(labels, dots, strict=True):
         signs = "".join(chr(BLANK + bits) if bits else " " for bits in row_of_dots)
-        lines.append(f"{value:{LABEL}.2f} ┤{signs}".rstrip())
+        lines.append(f"{text:>{label}} ┤{signs}".rstrip())
     right_end = f"{last:,.0f}"
-    lines.append(f"{'':{LABEL}} └{'─' * room}")
-    lines.append(f"{'':{LABEL}}  {first:<,.0f}{right_end:>{room - len(f'{first:,.0f}')}}")
+    lines.append(f"{'':{label}} └{'─' * room}")
+    lines.append(f"{'':{label}}  {first:<,.0f}{right_end:>{room - len(f'{first:,.0f}')}}")
     return lines
 
 

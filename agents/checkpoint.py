@@ -31,8 +31,19 @@ Record = TypeVar("Record")
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Replace a file's content as one step: readers see the old content or the new."""
+    """Replace a file's content as one step: readers see the old content or the new.
+
+    Raises:
+        OSError: it cannot be written; names the file.
+    """
     name = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    try:
+        _write(name, path, content)
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror, str(path)) from error
+
+
+def _write(name: Path, path: Path, content: bytes) -> None:
     descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         with os.fdopen(descriptor, "wb") as file:

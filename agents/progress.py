@@ -167,13 +167,14 @@ class LiveView:
 
 
 def scores_in(curve: Path) -> list[tuple[float, float]]:
-    """The points of a learning curve's file, none where it is not there."""
+    """The points of a learning curve's file that are numbers; none where it is not there."""
     try:
         text = curve.read_text(encoding="utf-8")
     except FileNotFoundError:
         return []
     whole = text[: text.rfind("\n") + 1].splitlines()  # the last line may be half written
-    return [(line["timesteps"], line["value"]) for line in map(json.loads, whole)]
+    points = [(line["timesteps"], line["value"]) for line in map(json.loads, whole)]
+    return [point for point in points if math.isfinite(point[1])]
 
 
 class ProgressLines:

@@ -14,6 +14,7 @@ T = TypeVar("T")
 
 RULE = re.compile(r"[─-]{3,}")
 """What parts the paragraphs of a box: in one of plain ASCII, hyphens."""
+CHOICES = re.compile("Available subcommands: (.*)")
 OPTION = re.compile(r"(?<![\w-])--[\w.-]+")
 
 
@@ -71,8 +72,10 @@ def one_line(box: str, program: str) -> str:
     near = dict.fromkeys(name for name in (closest(each, known) for each in wrong) if name)
     if near:
         first = f"{first}: did you mean {' and '.join(map(repr, near))}?"
-    elif others and others[0].startswith("Available"):
-        first = f"{first}. {others[0]}."
+    elif others and (found := CHOICES.match(others[0])):
+        word = first.partition(": ")[2].partition(",")[0]
+        nearest = closest(word, found[1].split(", "))
+        first = f"{first}: did you mean {nearest!r}?" if nearest else f"{first}. {others[0]}."
     else:
         first = f"{first.rstrip('.')}."
     return f"{first} See {program} --help"

@@ -98,6 +98,7 @@ class SourceTask(Task, Generic[E]):
         return task
 
     _common: tuple[type, str] | None
+    _asked_of: SourceTask[E] | None = None  # the task that this one was made of by `asking`
 
     def __init__(
         self,
@@ -214,8 +215,15 @@ class SourceTask(Task, Generic[E]):
         task = object.__new__(type(self))
         task.__dict__.update(self.__dict__)
         task.examples, task._rows, task._short, task._made_on_demand = examples, {}, {}, False
+        task._asked_of = self
         task._set_caches()
         return task
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the recipe, and the examples where they are not those of the recipe."""
+        if self._asked_of is None:
+            return super().__reduce__()
+        return SourceTask.asking, (self._asked_of, self.examples)
 
     def _set_caches(self) -> None:
         """Begin what is remembered of examples; most tasks remember nothing but rows."""
