@@ -37,6 +37,20 @@ Settings: Any = Union[  # noqa: UP007  # made of a list
 """Any algorithm's settings."""
 
 
+def prepare(words: list[str]) -> list[str]:
+    """A command line in which the environment, if it was named by --env, stands by itself.
+
+    `python -m agents.train`, which launchers start, takes it so.
+
+    >>> prepare(["ppo", "--env", "TextNER-v0", "--seed", "1"])
+    ['ppo', 'TextNER-v0', '--seed', '1']
+    """
+    if "--env" not in words[:-1]:
+        return words
+    place = words.index("--env")
+    return [*words[:1], words[place + 1], *words[1:place], *words[place + 2 :]]
+
+
 def run(settings: RunSettings) -> int:
     """Train; what Ctrl-C stops is saved, and can be resumed."""
     interruption = Interruption()

@@ -26,6 +26,8 @@ class CommandModule(Protocol):
     Attributes:
         Settings: what it can be told: a dataclass, or a function of options; its docstring and
             those of its attributes are the help.
+
+    It may have a function `prepare`, which gives the words to parse instead of those that came.
     """
 
     Settings: Callable[..., Any]
@@ -93,6 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             meant = f": did you mean {hint!r}?" if hint else "."
             raise UsageError(f"there is no command {name!r}{meant} See {PROGRAM} --help")
         command = load(name)
+        rest = getattr(command, "prepare", list)(rest)
         status = command.run(parse(command.Settings, f"{PROGRAM} {name}", rest))
         sys.stdout.flush()
         return status

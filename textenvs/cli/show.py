@@ -29,6 +29,9 @@ class Settings(Environment):
 def run(settings: Settings) -> int:
     """Print it."""
     env = settings.make(reward="dense")
+    env.action_space.seed(0)  # random play is the same every time
+    if settings.index is not None:
+        env.reset(options={"index": settings.index})  # or says what is wrong with it
     task, colour = env.task, has_colour()
 
     def heading(text: str) -> None:
