@@ -5,7 +5,7 @@
 
 PYTHON ?= python3
 TORCH_ARGS ?=
-DEMO_ARGS ?= --env TextNER-v0 --out runs/demo --clone-episodes 300 --clone-epochs 16 --total-timesteps 120000 --validate-every 10
+DEMO_ARGS ?= TextNER-v0 --out runs/demo --clone-episodes 300 --clone-epochs 16 --total-timesteps 120000 --validate-every 10
 BENCH_ARGS ?=
 
 VENV := .venv
@@ -24,7 +24,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(INSTALLED) ## train an agent, print its test scores, save curve and checkpoint
-	$(BIN)/python -m agents.train ppo $(DEMO_ARGS)
+	$(BIN)/textenvs train ppo $(DEMO_ARGS)
 
 test: lint types ## lint, types, then all tests and doctests but the slow ones
 	$(PYTEST) -n 2 --hypothesis-seed=0

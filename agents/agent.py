@@ -274,6 +274,10 @@ class LanguageAgent(ABC):
         actions_S = decision.actions.cpu().numpy()
         return (actions_S if np.ndim(observation) == 2 else actions_S[0]), actor
 
+    def seed_predictions(self, seed: int) -> None:
+        """Seed what `predict` draws where it is not deterministic."""
+        self._predict_generator.manual_seed(seed)
+
     def save(self, folder: str | Path) -> None:
         """Write a checkpoint: weights, optimizer and counters, as safetensors and JSON.
 

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 """The bit of each dot of a sign, by row and column (Unicode, block U+2800)."""
 BLANK = 0x2800
+NARROWEST = 8
+"""Columns of the curve, however narrow the terminal is."""
 LABEL = 6
 """Columns of a number beside the axis, at the least."""
 
@@ -36,7 +38,7 @@ def chart(
     heights = [high - (high - low) * row / max(rows - 1, 1) for row in range(rows)]
     labels = [f"{round(y, 2) + 0.0:.2f}" for y in heights]  # + 0.0: never -0.00
     label = max(LABEL, *map(len, labels))
-    room = columns - label - 2
+    room = max(columns - label - 2, NARROWEST)
     first, last = ends
     dots = [[0] * room for _ in range(rows)]
 
@@ -58,7 +60,7 @@ def chart(
         lines.append(f"{text:>{label}} ┤{signs}".rstrip())
     right_end = f"{last:,.0f}"
     lines.append(f"{'':{label}} └{'─' * room}")
-    lines.append(f"{'':{label}}  {first:<,.0f}{right_end:>{room - len(f'{first:,.0f}')}}")
+    lines.append(f"{'':{label}}  {first:<,.0f}{right_end:>{max(room - len(f'{first:,.0f}'), 1)}}")
     return lines
 
 

@@ -13,12 +13,14 @@ import tyro
 
 from agents.behaviour_cloning import BCConfig
 from agents.checkpoint import CHECKPOINT, INDEX, write_atomically
+from agents.early_stopping import BEST, SCORES
 from agents.errors import AgentError
 from agents.models.loading import check_not_misspelt
 from agents.models.model_config import ModelConfig, chosen
 from agents.models.presets import PRESETS
 from agents.progress import Show
 from agents.provenance import PROVENANCE, environment_spec, provenance
+from agents.run_log import CURVE, METRICS
 from agents.seeds import Seeds
 from agents.settings import RolloutConfig, TrainingConfig
 
@@ -35,6 +37,11 @@ NOT_OPTIONS = {
     "autoreset_mode": "each algorithm sets its own",
 }
 """What is no option of an environment here -> why not."""
+LEFT_BEHIND = (
+    *(METRICS, CURVE, SCORES),
+    *("predictions.jsonl", "results.json", "curve.png", "report.html"),
+)
+"""Files of a run, beside its checkpoints, that are about its agent."""
 GROUPS = ("config", "model_options", "seed_options")
 """The settings that are groups of settings."""
 MAY_CHANGE = ("resume", "out", "device", "wandb", "progress")
@@ -88,7 +95,8 @@ class Settings:
     out: Path = Path("runs/latest")
     """The run's folder: checkpoint, best, metrics.jsonl, curve.png, results.json."""
     resume: bool = False
-    """Go on with the interrupted run in the folder, exactly as it would have gone."""
+    """Go on with the interrupted run in the folder: after a crash exactly as it would have gone;
+    after Ctrl-C from where it stopped, where episodes that were running begin anew."""
     validate_every: int = 5
     """Iterations between the points of the learning curve."""
     validation_episodes: int = 200
@@ -99,7 +107,7 @@ class Settings:
     """Examples of the test split to score at the end; None for all."""
     progress: Show = "auto"
     """What is shown of the training: the learning curve live, a bar, lines now and then, or none;
-    auto takes live on a terminal, and lines in a log."""
+    auto takes live on a terminal that is tall enough, a bar while cloning, and lines in a log."""
     wandb: str | None = None
     """A project of Weights & Biases to log to as well."""
 
@@ -224,8 +232,7 @@ def begin(settings: Settings) -> None:
     line = json.dumps({**provenance(), "env": env}) + "\n"
     if not settings.resume:
         settings.out.mkdir(parents=True, exist_ok=True)
-        for folder in (settings.out / CHECKPOINT, settings.out / CLONE / CHECKPOINT):
-            (folder / INDEX).unlink(missing_ok=True)
+        clear(settings.out)
         write_atomically(path, text.encode())
         write_atomically(settings.out / PROVENANCE, line.encode())
         return
@@ -243,6 +250,18 @@ def begin(settings: Settings) -> None:
         raise AgentError(f"cannot resume {settings.out} with other settings: {'; '.join(changes)}")
     with open(settings.out / PROVENANCE, "a", encoding="utf-8") as file:
         file.write(line)
+
+
+def clear(folder: Path) -> None:
+    """Take away what an older run left in a folder, so that nothing of it passes for a new one's.
+
+    Its tensors stay until new ones take their place.
+    """
+    for place in (folder, folder / CLONE):
+        for checkpoint in (CHECKPOINT, BEST):
+            (place / checkpoint / INDEX).unlink(missing_ok=True)
+        for name in LEFT_BEHIND:
+            (place / name).unlink(missing_ok=True)
 
 
 def _flat(settings: dict[str, Any]) -> dict[str, Any]:

@@ -17,15 +17,16 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from agents.action_values import ActionValueAgent, legal_values
 from agents.agent import LanguageAgent
 from agents.batching import Batch, make_batch, microbatches, read
+from agents.behaviour_cloning import BehaviourCloning
 from agents.environment import Contract, attribute, make_env, read_contract
 from agents.episodes import Episode
 from agents.errors import AgentError
 from agents.evaluation import prompt_texts
-from agents.models.distribution import entropy, masked_log_softmax
+from agents.models.distribution import entropy, masked_log_softmax, take
 from agents.playing import play_split
 from agents.threads import threads_for
 
-MAX_TOKENS = 8192
+MAX_TOKENS = 4096
 """Padded tokens of one forward pass."""
 
 
@@ -38,8 +39,10 @@ class Step:
         appended: what the task appended after it, such as the next word or the user's turn.
         probability: of the action under the policy; None for an agent that acts by action values.
         entropy: of the policy in nats; None as above.
-        value: the estimate of the state's return; of action values, the best one.
-        advantage: the return that came, less that estimate.
+        value: the estimate of the discounted rewards to come; of action values, the best one. None
+            for an agent that learns no values, as a clone.
+        advantage: the discounted rewards that came, less that estimate; behind a truncated episode
+            nothing is counted.
         reward: that the action brought.
         legal: how many actions were legal.
         alternatives: the best actions, with their probabilities or action values.
@@ -49,8 +52,8 @@ class Step:
     appended: str
     probability: float | None
     entropy: float | None
-    value: float
-    advantage: float
+    value: float | None
+    advantage: float | None
     reward: float
     legal: int
     alternatives: list[tuple[str, float]]
@@ -193,6 +196,18 @@ class Names:
         return "".join([*parts, tokenizer.decode(run) if run else ""])
 
 
+def discounted(rewards_T: npt.NDArray[np.float64], gamma: float) -> npt.NDArray[np.float64]:
+    """The discounted rewards from each step on.
+
+    >>> discounted(np.array([0.0, 0.0, 1.0]), 0.5)
+    array([0.25, 0.5 , 1.  ])
+    """
+    found_T = rewards_T.copy()
+    for step in range(len(found_T) - 2, -1, -1):
+        found_T[step] += gamma * found_T[step + 1]
+    return found_T
+
+
 @torch.inference_mode()
 def thoughts(
     agent: LanguageAgent, episodes: Sequence[Episode], names: Names, alternatives: int
@@ -200,23 +215,24 @@ def thoughts(
     """The steps of some episodes, which are read in one forward pass."""
     batch = make_batch(episodes, agent.contract.n_actions, agent.device)
     numbers = numbers_of(agent, batch, min(alternatives, agent.contract.n_actions))
+    gamma = getattr(agent.config, "gamma", 1.0)
     found, first = [], 0
     for episode in episodes:
-        steps, togo_T = [], np.cumsum(episode.rewards_T[::-1])[::-1]
+        steps, togo_T = [], discounted(episode.rewards_T, gamma)
         ends_T = [*(episode.positions_T[1:] + 1), len(episode.tokens_L)]
         for step in range(episode.steps):
             own = {name: column[first + step] for name, column in numbers.items()}
-            value = float(own["values"])
+            value = float(own["values"]) if "values" in own else None
             action = int(episode.actions_T[step])
             after = episode.tokens_L[episode.positions_T[step] + 2 : ends_T[step]]
             steps.append(
                 Step(
                     token=names.action(action, episode.tokens_L),
                     appended=names.text(after.tolist()),
-                    probability=float(own["probs"][action]) if "probs" in own else None,
+                    probability=float(own["probs"]) if "probs" in own else None,
                     entropy=float(own["entropies"]) if "probs" in own else None,
                     value=value,
-                    advantage=float(togo_T[step]) - value,
+                    advantage=None if value is None else float(togo_T[step]) - value,
                     reward=float(episode.rewards_T[step]),
                     legal=int(own["legal"]),
                     alternatives=[
@@ -242,14 +258,14 @@ def numbers_of(
         found = {"values": scores_NA.amax(dim=-1)}
     else:
         log_probs_NA = masked_log_softmax(model.logits(states), batch.legal_NA)
-        scores_NA = log_probs_NA.exp()
         found = {
-            "probs": scores_NA,
+            "probs": take(log_probs_NA, batch.actions_N).exp(),
             "entropies": entropy(log_probs_NA),
-            "values": model.values(states),
         }
+        if not isinstance(agent, BehaviourCloning):
+            found["values"] = model.values(states)
         # An illegal action is none of the alternatives.
-        scores_NA = scores_NA.masked_fill(log_probs_NA == -torch.inf, -torch.inf)
+        scores_NA = log_probs_NA.exp().masked_fill(log_probs_NA == -torch.inf, -torch.inf)
     found["scores"], found["best"] = scores_NA.topk(alternatives, dim=-1)
     every = torch.full((len(scores_NA),), scores_NA.shape[-1])
     found["legal"] = every if batch.legal_NA is None else batch.legal_NA.sum(dim=-1)

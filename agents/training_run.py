@@ -43,7 +43,7 @@ class Interruption:
 
 def train(
     algorithm: type[LanguageAgent], settings: Settings, interruption: Interruption | None = None
-) -> None:
+) -> bool:
     """Train an agent and report how it does.
 
     Of several processes all train, and the main one scores, writes and prints.
@@ -52,6 +52,9 @@ def train(
         algorithm: of the agent.
         settings: of the run.
         interruption: asks for an end; nothing is reported then.
+
+    Returns:
+        Whether the training came to its end.
 
     Raises:
         AgentError: the settings do not fit the environment, the start, or the run that is to be
@@ -68,7 +71,7 @@ def train(
     began = time.perf_counter()
     start = start_of(settings, interruption)
     if processes.agreed(interruption.asked):
-        return
+        return False
     seconds = time.perf_counter() - began
     if ladder is not None and start is not None:
         ladder.score_both(CLONED if isinstance(start, BehaviourCloning) else START, start)
@@ -85,6 +88,8 @@ def train(
         ladder.baselines(agent.contract)
         ladder.start(agent, resumed)
         goes_on = not ladder.stopping.exhausted
+    if processes.agreed(interruption.asked):
+        return False
 
     began = time.perf_counter()
     if processes.agreed(goes_on) and not (resumed and agent.num_timesteps >= agent.leg_end):
@@ -98,10 +103,10 @@ def train(
         )
     agent.save(settings.out / CHECKPOINT)
     if processes.agreed(interruption.asked and agent.num_timesteps < agent.leg_end):
-        return
-    interruption.asked = False  # too late: the training is over
+        return False
     if ladder is not None:
         ladder.finish(agent, seconds + time.perf_counter() - began)
+    return True
 
 
 def watched(ladder: Ladder, interruption: Interruption, agent: LanguageAgent) -> bool:

@@ -19,7 +19,7 @@ IDS = {
 """Each id of the suite and its task."""
 REWARD_THRESHOLDS = {
     "TextQA-v0": 0.89,
-    "TextQASpan-v0": 0.93,
+    "TextQASpan-v0": 0.91,
     "TextNER-v0": 0.98,
     "TextSummarization-v0": 0.39,
     "TextDialogue-v0": 0.47,

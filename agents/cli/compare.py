@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import tyro
 
-from agents.cli.runs import Play, RunFolder
-from agents.errors import AgentError
+from agents.cli.runs import Play, RunFolder, check_comparable
 from agents.evaluation import Interval, paired_difference
 from textenvs.cli.usage import UsageError
 
@@ -35,12 +34,7 @@ def run(settings: Settings) -> int:
         raise UsageError(f"compare needs at least two runs, got {len(settings.runs)}")
     players = [settings.open(name) for name in settings.runs]
     first = players[0]
-    for player in players[1:]:
-        if player.env_id != first.env_id:
-            raise AgentError(
-                f"{player.name} plays {player.env_id} and {first.name} plays {first.env_id}: "
-                "compare agents of one environment, or name one for all with --env"
-            )
+    check_comparable(players)
     results = [settings.evaluate(player, settings.episodes) for player in players]
     name = results[0].score_name
     differences = [

@@ -9,6 +9,7 @@ from pathlib import Path
 import tyro
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from agents.cli.runs import Play, RunFolder
 
@@ -47,6 +48,7 @@ def run(settings: Settings) -> int:
         f"{settings.run}: {player.env_id}, {settings.split} split, {len(result.examples):,} "
         f"examples, {'drawn' if settings.sample else 'best'} actions",
         highlight=False,
+        markup=False,
     )
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("metric")
@@ -55,8 +57,8 @@ def run(settings: Settings) -> int:
     for name, score in result.scores.items():
         style = "bold" if name == result.score_name else None
         interval = f"[{score.low:.3f}, {score.high:.3f}]"
-        table.add_row(name, f"{score.value:.3f}", interval.replace("[", r"\["), style=style)
+        table.add_row(Text(name), f"{score.value:.3f}", Text(interval), style=style)
     console.print(table)
     if settings.predictions is not None:
-        console.print(f"predictions in {settings.predictions}", highlight=False)
+        console.print(f"predictions in {settings.predictions}", highlight=False, markup=False)
     return 0

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Annotated, Any
+from typing import Any
 
 import tyro
 from gymnasium.vector import AutoresetMode
@@ -20,13 +20,11 @@ from agents.cli.runs import RunFolder, Which, open_agent
 from agents.environment import attribute, make_env
 from agents.errors import AgentError
 from agents.traces import Trace, trace_in
+from textenvs.cli.usage import UsageError
 from textenvs.data.schema import Record
 from textenvs.errors import DatasetError, TextEnvsError
 from textenvs.tasks.sources import SourceTask
 from textenvs.vector_env import TextVectorEnv
-
-BATCH = 64
-"""Prompts that are answered together."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,8 +45,11 @@ class Settings:
     """Of a run: the weights that scored best on the validation split, or the last."""
     sample: bool = False
     """Draw actions from the policy, instead of taking the best."""
-    tokens: Annotated[bool, tyro.conf.arg(name="tokens")] = False
+    tokens: bool = False
     """Also tell each token, with its probability."""
+    batch: int = 64
+    """Lines that are read and answered together; 1 for a program that waits for each answer, as is
+    done on a terminal."""
     seed: int = 0
     """Of what is drawn."""
     device: str = "auto"
@@ -56,14 +57,23 @@ class Settings:
 
 
 def run(settings: Settings) -> int:
-    """Answer line by line: one at a time for a person, many together for a file."""
+    """Answer line by line: one at a time for a person, many together for a file.
+
+    Raises:
+        UsageError: the batch is empty.
+    """
+    if settings.batch < 1:
+        raise UsageError(f"--batch is {settings.batch}; expected at least 1")
     agent = open_agent(settings.run, settings.checkpoint, settings.device)
+    agent.seed_predictions(settings.seed)
     task = task_of(agent, settings.run)
     failed = False
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(errors="surrogateescape")  # one bad line does not end the others
     lines = ((number, line) for number, line in enumerate(sys.stdin, start=1) if line.strip())
-    size = 1 if sys.stdin.isatty() else BATCH
+    size = 1 if sys.stdin.isatty() else settings.batch
+    if sys.stdin.isatty():
+        print("a prompt a line; Ctrl-D ends", file=sys.stderr)
     codes = codecs.lookup(sys.stdout.encoding or "utf-8").name != "utf-8"
     while batch := list(islice(lines, size)):
         for answer in answers(agent, task, batch, settings):
@@ -132,9 +142,12 @@ def read(task: SourceTask[Any], line: str, place: str) -> Any:
         DatasetError: it lacks a field, or is none.
     """
     needed = [name for name, spec in task.asked.fields.items() if spec.required]
+    line = line.removeprefix("\ufeff")  # some programs begin a file with this mark
     try:
         values = json.loads(line)
-    except (ValueError, RecursionError):  # no JSON, or such as Python does not read
+    except (ValueError, RecursionError) as error:  # no JSON, or such as Python does not read
+        if line.lstrip().startswith("{"):
+            raise DatasetError(f"{place}: expected a JSON object: {error}") from error
         values = None
     if not isinstance(values, (dict, list)) and len(needed) == 1:
         text = values if isinstance(values, str) else line.strip()
@@ -145,15 +158,24 @@ def read(task: SourceTask[Any], line: str, place: str) -> Any:
     return task.asked.read([Record(place, place, values)], place, {}, "raise")[0]
 
 
+def significant(value: float) -> float:
+    """A number with four digits that count.
+
+    >>> significant(0.000123456)
+    0.0001235
+    """
+    return float(f"{value:.4g}")
+
+
 def described(told: Trace, tokens: bool) -> dict[str, Any]:
     """An answer as JSON."""
     found: dict[str, Any] = {"text": told.text}
     likely = [step.probability for step in told.steps if step.probability is not None]
     if likely:
-        found["probability"] = round(math.prod(likely), 6)
+        found["probability"] = significant(math.prod(likely))
     if tokens:
         found["tokens"] = [
-            [step.token, None if step.probability is None else round(step.probability, 6)]
+            [step.token, None if step.probability is None else significant(step.probability)]
             for step in told.steps
         ]
     return found

@@ -8,9 +8,8 @@ from pathlib import Path
 import tyro
 
 from agents.checkpoint import CHECKPOINT, write_atomically
-from agents.cli.runs import Play, Player, RunFolder
+from agents.cli.runs import Play, Player, RunFolder, check_comparable
 from agents.early_stopping import BEST
-from agents.errors import AgentError
 from agents.traces import trace
 from agents.viewer import RunData, page, read_run
 from textenvs.cli.usage import UsageError
@@ -39,12 +38,7 @@ def run(settings: Settings) -> int:
         raise UsageError(f"report takes one run or two, got {len(settings.runs)}")
     players = [settings.open(name) for name in settings.runs]
     first = players[0]
-    for player in players[1:]:
-        if player.env_id != first.env_id:
-            raise AgentError(
-                f"{player.name} plays {player.env_id} and {first.name} plays {first.env_id}: "
-                "a page is about agents of one environment"
-            )
+    check_comparable(players)
     names = short_names([Path(player.name) for player in players])
     told = [told_of(player, name, settings) for player, name in zip(players, names, strict=True)]
     title = f"{', '.join(each.name for each in told)}: {first.env_id}"
@@ -80,7 +74,7 @@ def told_of(player: Player, name: str, settings: Settings) -> RunData:
     traces = trace(
         agent,
         player.env_id,
-        settings.split,
+        settings.split_or_none,
         settings.episodes,
         deterministic=not settings.sample,
         alternatives=settings.alternatives,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
@@ -46,7 +47,7 @@ class Play:
     kwargs: tuple[str, ...] = ()
     """More options of the environment: KEY=VALUE, or one JSON object."""
     split: str = "test"
-    """train, validation or test."""
+    """train, validation or test; none for an environment that has no splits."""
     checkpoint: Which = "best"
     """Of a run: the weights that scored best on the validation split, or the last."""
     sample: bool = False
@@ -55,6 +56,11 @@ class Play:
     """Of what is drawn."""
     device: str = "auto"
     """cpu, cuda, or auto."""
+
+    @property
+    def split_or_none(self) -> str | None:
+        """The split, None where the environment has none."""
+        return None if self.split == "none" else self.split
 
     def open(self, run: str) -> Player:
         """Who plays, and where.
@@ -79,14 +85,16 @@ class Play:
             if agent.env_id is None:
                 raise UsageError(f"{run} does not say in which environment: name it with --env")
             env_id = agent.env_id
-        return Player(run, agent, env_id, {**agent.env_kwargs, **options})
+        agent.seed_predictions(self.seed)
+        own = {name: v for name, v in agent.env_kwargs.items() if name not in NOT_OPTIONS}
+        return Player(run, agent, env_id, {**own, **options})
 
     def evaluate(self, player: Player, episodes: int | None, **more: Any) -> Result:
         """Its scores on the split."""
         return evaluate(
             player.agent,
             player.env_id,
-            split=self.split,
+            split=self.split_or_none,
             episodes=episodes,
             deterministic=not self.sample,
             seed=self.seed,
@@ -124,6 +132,33 @@ class Player:
                 "textenvs, which textenvs train makes"
             )
         return self.agent
+
+
+def check_comparable(players: Sequence[Player]) -> None:
+    """Check that agents play the same examples.
+
+    Raises:
+        AgentError: their environments, or options that examples depend on, differ.
+    """
+    first, *others = players
+    for player in others:
+        if player.env_id != first.env_id:
+            raise AgentError(
+                f"{player.name} plays {player.env_id} and {first.name} plays {first.env_id}: "
+                "choose agents of one environment, or name one for all with --env"
+            )
+        own, options = (
+            {key: value for key, value in each.options.items() if key != "reward"}
+            for each in (player, first)
+        )
+        if different := sorted(
+            key for key in own.keys() | options.keys() if own.get(key) != options.get(key)
+        ):
+            raise AgentError(
+                f"{player.name} and {first.name} were trained with different "
+                f"{', '.join(different)}, so that their examples are not the same: give what both "
+                "are to play with --kwargs"
+            )
 
 
 def open_agent(run: str | Path, which: Which = "best", device: str = "auto") -> LanguageAgent:

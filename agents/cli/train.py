@@ -55,8 +55,8 @@ def run(settings: RunSettings) -> int:
     """Train; what Ctrl-C stops is saved, and can be resumed."""
     interruption = Interruption()
     with stopped_by(interruption):
-        train(algorithm_of(settings), settings, interruption)
-    if not interruption.asked:
+        finished = train(algorithm_of(settings), settings, interruption)
+    if finished:
         return 0
     print(f"stopped, and saved in {settings.out}. To go on:\n  {resuming(sys.argv)}")
     return 130

@@ -47,7 +47,7 @@ def run(settings: Settings) -> int:
     traces = trace(
         player.language_agent,
         player.env_id,
-        settings.split,
+        settings.split_or_none,
         settings.episodes,
         deterministic=not settings.sample,
         alternatives=settings.alternatives,
@@ -95,7 +95,8 @@ def line_of(number: int, step: Step, widest: int, room: int, colour: bool) -> st
             f" {paint('█' * filled, 'blue', colour)}{'·' * (BAR - filled)} {step.probability:4.2f}"
         )
     reward = "" if abs(step.reward) < 0.0005 else f" {step.reward:+.3f}"
-    line = f"{number:3} {paint(name, 'agent', colour)}{chance}  V {step.value:+.2f}{reward:7}"
+    value = "" if step.value is None else f"  V {step.value:+.2f}"
+    line = f"{number:3} {paint(name, 'agent', colour)}{chance}{value}{reward:7}"
     used = 4 + columns(name) + (BAR + 6 if chance else 0) + 9 + 7
     others = [
         f"{named(token)} {score:.2f}" for token, score in step.alternatives if token != step.token

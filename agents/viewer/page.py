@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
 
+from agents.errors import AgentError
 from agents.traces import Trace
 from agents.viewer.run_data import RunData
 
-DIGITS = 4
-"""Decimals of the numbers in a page."""
+DIGITS = 5
+"""Digits that count of the numbers in a page."""
 
 
 def page(title: str, runs: Sequence[RunData], about: str = "") -> str:
@@ -26,7 +27,12 @@ def page(title: str, runs: Sequence[RunData], about: str = "") -> str:
         title: of the page.
         runs: one or two; the first's episodes are listed.
         about: a line below the title.
+
+    Raises:
+        AgentError: there is no run.
     """
+    if not runs:
+        raise AgentError("a page is about one run, or about two; got none")
     names = NameTable()
     content: dict[str, Any] = {
         "about": about,
@@ -34,7 +40,7 @@ def page(title: str, runs: Sequence[RunData], about: str = "") -> str:
         "scored": (
             "On the test split, with 95 % bootstrap intervals."
             if any(run.scores for run in runs)
-            else "The run has not been scored: its training has not come to its end."
+            else "There are no scores of the test split here: a training's end gives them."
         ),
         "prompts": {each.index: each.prompt for run in runs for each in run.traces},
         "runs": [encoded(run, names) for run in runs],
@@ -109,8 +115,6 @@ def episode(told: Trace, names: NameTable) -> dict[str, Any]:
         "s": told.score,
         "m": told.metrics,
         "a": [names[step.token] for step in told.steps],
-        "v": [step.value for step in told.steps],
-        "d": [step.advantage for step in told.steps],
         "r": [step.reward for step in told.steps],
         "l": [step.legal for step in told.steps],
         "f": [step.appended for step in told.steps],
@@ -122,13 +126,16 @@ def episode(told: Trace, names: NameTable) -> dict[str, Any]:
     if all(step.probability is not None for step in told.steps):
         columns["p"] = [step.probability for step in told.steps]
         columns["h"] = [step.entropy for step in told.steps]
+    if all(step.value is not None for step in told.steps):
+        columns["v"] = [step.value for step in told.steps]
+        columns["d"] = [step.advantage for step in told.steps]
     return columns
 
 
 def finite(value: Any) -> Any:
     """The same with rounded numbers, and null for those that are not finite."""
     if isinstance(value, float):
-        return round(value, DIGITS) if math.isfinite(value) else None
+        return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
     if isinstance(value, dict):
         return {key: finite(each) for key, each in value.items()}
     if isinstance(value, (list, tuple)):

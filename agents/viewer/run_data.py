@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from agents.checkpoint import CHECKPOINT
+from agents.early_stopping import BEST
 from agents.errors import AgentError
 from agents.run_log import CURVE, METRICS
 from agents.traces import Trace
@@ -52,6 +54,8 @@ def read_run(folder: Path, name: str, traces: Sequence[Trace], about: str = "") 
     Raises:
         AgentError: a file in it is not what a run writes.
     """
+    if folder.name in (BEST, CHECKPOINT) and not (folder / RESULTS).exists():
+        folder = folder.parent  # of the run, which tells more than its checkpoint
     try:
         results = read_json(folder / RESULTS)
         lines = read_lines(folder / METRICS)

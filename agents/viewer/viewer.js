@@ -24,6 +24,8 @@ function draw(tag, attributes = {}, ...children) {
 }
 
 const fixed = (value, digits = 3) => (value === null || value === undefined ? "" : value.toFixed(digits));
+// Of small numbers, the first digits that count.
+const shown = (value) => (value !== 0 && Math.abs(value) < 0.001 ? value.toPrecision(2) : fixed(value));
 const signed = (value) => (value > 0 ? "+" : "") + fixed(value);
 const count = (value) => Math.round(value).toLocaleString("en");
 const shade = (number) => (number === 0 ? "var(--one)" : "var(--other)");
@@ -87,7 +89,8 @@ function showCurve() {
   const width = 900, height = 260, left = 56, right = 30, top = 10, bottom = 40;
   const ys = points.flatMap((p) => [p.y, p.low ?? p.y, p.high ?? p.y]).filter(Number.isFinite);
   const xs = points.map((p) => p.x);
-  const [x0, x1] = [Math.min(...xs), Math.max(...xs, Math.min(...xs) + 1e-9)];
+  let [x0, x1] = [Math.min(...xs), Math.max(...xs)];
+  if (x0 === x1) [x0, x1] = [x0 - 0.5, x1 + 0.5];
   let [y0, y1] = [Math.min(...ys), Math.max(...ys)];
   if (y0 === y1) [y0, y1] = [y0 - 0.5, y1 + 0.5];
   const X = (x) => left + ((x - x0) / (x1 - x0)) * (width - left - right);
@@ -119,8 +122,7 @@ function showCurve() {
     const at = found.find(Boolean);
     cross.setAttribute("x1", X(at.x)); cross.setAttribute("x2", X(at.x)); cross.setAttribute("visibility", "visible");
     const where = over === "seconds" ? `${fixed(at.x, 1)} minutes` : `${count(at.x)} actions`;
-    byId("reading").textContent = `${where}: ` + found.map((p, i) => p ? `${runs.length > 1 ? runs[i].name + " " : ""}${fixed(p.y)}` + (p.low !== undefined ? ` [${fixed(p.low)}, ${fixed(p.high)}]` : "") : "").filter(Boolean).join("; ");
-    return at.x;
+    byId("reading").textContent = `${where}: ` + found.map((p, i) => p ? `${runs.length > 1 ? runs[i].name + " " : ""}${shown(p.y)}` + (p.low !== undefined ? ` [${fixed(p.low)}, ${fixed(p.high)}]` : "") : "").filter(Boolean).join("; ");
   };
   svg.addEventListener("pointermove", (event) => {
     const place = svg.getBoundingClientRect();
@@ -134,7 +136,8 @@ function showCurve() {
     event.preventDefault(); event.stopPropagation();
     const all = [...new Set(xs)].sort((a, b) => a - b);
     const next = all.indexOf(at) + (event.key === "ArrowRight" ? 1 : -1);
-    at = read(all[Math.min(Math.max(next, 0), all.length - 1)]);
+    at = all[Math.min(Math.max(next, 0), all.length - 1)];
+    read(at);
   });
   box.append(svg);
 }
@@ -176,7 +179,7 @@ function tint(column, centred, value) {
   return `rgba(var(--one), ${(0.75 * (value - low) / (high - low || 1)).toFixed(3)})`;
 }
 
-const surprise = (episode) => Math.max(...episode.d.map(Math.abs), 0);
+const surprise = (episode) => Math.max(...(episode.d || []).map(Math.abs), 0);
 const apart = (episode) => runs.length < 2 ? 0 : Math.abs(episode.s - (partner[1].get(episode.i)?.s ?? episode.s));
 const ORDERS = {
   index: (a, b) => a.i - b.i,
@@ -274,7 +277,8 @@ function runBlock(run, number, episode) {
 function tip(run, episode, step) {
   const parts = [`action ${step + 1}: ${named(episode.a[step])}`];
   if (episode.p) parts.push(`probability ${fixed(episode.p[step])}`, `entropy ${fixed(episode.h[step])}`);
-  parts.push(`value ${fixed(episode.v[step])}`, `advantage ${signed(episode.d[step])}`, `reward ${signed(episode.r[step])}`, `${episode.l[step]} legal`);
+  if (episode.v) parts.push(`value ${fixed(episode.v[step])}`, `advantage ${signed(episode.d[step])}`);
+  parts.push(`reward ${signed(episode.r[step])}`, `${episode.l[step]} legal`);
   return parts.join("\n");
 }
 
@@ -284,8 +288,7 @@ function thoughts(run, episode) {
   const add = (label, value) => facts.append(make("span", {}, `${label} `, make("b", {}, value)));
   add("action", `${step + 1} of ${episode.a.length}`);
   if (episode.p) { add("probability", fixed(episode.p[step])); add("entropy", `${fixed(episode.h[step])} nats`); }
-  add("value", fixed(episode.v[step]));
-  add("advantage", signed(episode.d[step]));
+  if (episode.v) { add("value", fixed(episode.v[step])); add("advantage", signed(episode.d[step])); }
   add("reward", signed(episode.r[step]));
   add("legal", count(episode.l[step]));
   const grid = make("div", { class: "alternatives", "aria-label": "The best actions in this state" });
@@ -306,7 +309,7 @@ function course(episode) {
   const width = 640, height = 110, left = 44, bottom = 20, top = 8, n = episode.a.length;
   let sum = 0;
   const so = [0, ...episode.r.map((reward) => (sum += reward))];
-  const expected = episode.v.map((value, step) => so[step] + value);
+  const expected = (episode.v || []).map((value, step) => so[step] + value);
   const low = Math.min(0, ...so, ...expected), high = Math.max(0.1, ...so, ...expected);
   const X = (x) => left + (x / n) * (width - left - 8), Y = (y) => top + ((high - y) / (high - low)) * (height - top - bottom);
   const svg = draw("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `the return builds up to ${fixed(sum)}` });
@@ -314,8 +317,8 @@ function course(episode) {
   const at = Math.min(state.token, n - 1);
   svg.append(draw("rect", { x: X(at), y: top, width: X(1) - X(0), height: height - top - bottom, fill: "rgba(var(--one), .15)" }));
   svg.append(draw("polyline", { points: so.flatMap((y, x) => (x ? [`${X(x)},${Y(so[x - 1])}`, `${X(x)},${Y(y)}`] : [`${X(0)},${Y(0)}`])).join(" "), fill: "none", stroke: "rgb(var(--one))", "stroke-width": 2 }));
-  svg.append(draw("polyline", { points: expected.map((y, x) => `${X(x)},${Y(y)}`).join(" "), fill: "none", stroke: "rgb(var(--other))", "stroke-width": 1.5, "stroke-dasharray": "5 3" }));
-  svg.append(draw("text", { x: left, y: height - 4 }, "— return so far    - - return so far and value: what was expected in all"));
+  if (expected.length) svg.append(draw("polyline", { points: expected.map((y, x) => `${X(x)},${Y(y)}`).join(" "), fill: "none", stroke: "rgb(var(--other))", "stroke-width": 1.5, "stroke-dasharray": "5 3" }));
+  svg.append(draw("text", { x: left, y: height - 4 }, "— return so far" + (expected.length ? "    - - return so far and value: what was expected in all" : "")));
   return svg;
 }
 
@@ -332,13 +335,14 @@ document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   const typing = ["INPUT", "SELECT", "TEXTAREA"].includes(event.target.tagName);
   if (typing) { if (event.key === "Escape") event.target.blur(); return; }
+  if (event.target.className === "prompt" && event.key.startsWith("Arrow")) return; // it scrolls
   const place = state.shown.indexOf(state.chosen);
   const keys = {
     ArrowDown: () => select(place + 1),
     ArrowUp: () => select(place - 1),
     ArrowRight: () => step(1),
     ArrowLeft: () => step(-1),
-    r: () => { state.run = (state.run + 1) % runs.length; showDetail(); },
+    r: () => { state.run = (state.run + 1) % runs.length; step(0); },
     c: () => { const box = byId("colour"); box.selectedIndex = (box.selectedIndex + 1) % box.options.length; showDetail(); },
     "/": () => byId("find").focus(),
   };
@@ -360,9 +364,8 @@ function start() {
   const metrics = [...new Set(runs.flatMap((run) => Object.keys(run.metrics)))];
   if (runs.some((run) => run.curve.length)) byId("metric").append(make("option", { value: "score" }, `${data.score_name}, validation split`));
   byId("metric").append(...metrics.map((name) => make("option", { value: name }, name)));
-  const policies = runs.some((run) => run.episodes.some((episode) => episode.p));
   for (const [key, [label, column]] of Object.entries(COLOURS)) {
-    if ((column === "p" || column === "h") && !policies) continue;
+    if (!runs.some((run) => run.episodes.some((episode) => episode[column]))) continue;
     byId("colour").append(make("option", { value: key }, label));
   }
   if (runs.length < 2) byId("order").querySelector('[value="difference"]').remove();
@@ -373,7 +376,8 @@ function start() {
   byId("order").addEventListener("input", () => { state.chosen = null; choose(); });
   byId("list").addEventListener("scroll", showList, { passive: true });
   showCurve();
-  choose();
+  if (first.length) choose();
+  else byId("detail").append(make("p", { class: "note" }, "no episodes were played"));
 }
 
 start();

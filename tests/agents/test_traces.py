@@ -12,7 +12,7 @@ import pytest
 import torch
 from gymnasium.vector import AutoresetMode
 
-from agents import PPO, AgentError, PPOConfig, evaluate
+from agents import PPO, AgentError, BCConfig, BehaviourCloning, PPOConfig, evaluate
 from agents.action_values import ActionValueAgent
 from agents.agent import LanguageAgent
 from agents.dqn import DQN, DQNConfig
@@ -235,3 +235,20 @@ def test_a_trace_is_the_same_however_many_are_read_together(tagger: PPO) -> None
         assert [s.value for s in one.steps] == pytest.approx(
             [s.value for s in other.steps], abs=1e-5
         )
+
+
+def test_rewards_count_less_the_later_they_come() -> None:
+    """As the agent's own values hold it."""
+    agent = PPO("OneSkill-v0", PPOConfig(num_envs=4, gamma=0.5), env_kwargs=SKILL)
+    for each in traced(agent):
+        rewards = [step.reward for step in each.steps]
+        for place, step in enumerate(each.steps):
+            to_come = sum(0.5**delay * reward for delay, reward in enumerate(rewards[place:]))
+            assert step.advantage == pytest.approx(to_come - step.value, abs=1e-6)
+
+
+def test_a_clone_has_learnt_no_values() -> None:
+    clone = BehaviourCloning("TextNER-v0", BCConfig(episodes=4), env_kwargs=DENSE)
+    for each in trace(clone, "TextNER-v0", episodes=2, **DENSE):
+        assert {(step.value, step.advantage) for step in each.steps} == {(None, None)}
+        assert all(step.probability is not None for step in each.steps)

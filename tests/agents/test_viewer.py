@@ -135,9 +135,11 @@ def test_the_page_needs_no_network() -> None:
 def test_what_is_no_number_becomes_null() -> None:
     nan, inf = float("nan"), float("inf")
     told = trace(0, nan, metrics={"f1": inf}, steps=[step(0, "a", value=nan, advantage=-inf)])
-    run = RunData(name="run", about="", metrics={"loss": [[1, nan], [2, 0.123456]]}, traces=[told])
+    run = RunData(
+        name="run", about="", metrics={"loss": [[1, nan], [2, 0.0000123456]]}, traces=[told]
+    )
     (found,) = content_of(page("title", [run]))["runs"]
-    assert found["metrics"]["loss"] == [[1, None], [2, 0.1235]]
+    assert found["metrics"]["loss"] == [[1, None], [2, 0.000012346]]
     (episode,) = found["episodes"]
     assert (episode["s"], episode["m"]["f1"], episode["v"], episode["d"]) == (
         None,
@@ -176,7 +178,7 @@ def test_a_run_is_read_from_its_folder(tmp_path: Path) -> None:
 def test_a_checkpoint_alone_has_episodes_only(tmp_path: Path) -> None:
     run = read_run(tmp_path, "name", [trace(0, 1.0)])
     assert (run.scores, run.curve, run.metrics) == ({}, [], {})
-    assert "has not been scored" in content_of(page("title", [run]))["scored"]
+    assert "no scores of the test split" in content_of(page("title", [run]))["scored"]
 
 
 @pytest.mark.parametrize(
@@ -421,7 +423,7 @@ def test_other_numbers_have_curves_too(shown: Open) -> None:
 def test_a_checkpoints_page_says_what_is_not_there(shown: Open) -> None:
     tab = shown(RunData(name="alone", about="", traces=FIRST.traces))
     assert "no numbers were recorded" in tab.locator("#curve").inner_text()
-    assert "has not been scored" in tab.locator("#scores").inner_text()
+    assert "no scores of the test split" in tab.locator("#scores").inner_text()
     assert len(rows(tab)) == 9
 
 

@@ -68,6 +68,6 @@ def test_agents_are_compared_where_all_were_trained() -> None:
         *("EpsilonGreedy", "DQN", "REINFORCE", "A2C", "PPO")
     ]
     notes = [line for line in lines[9:] if line]
-    assert any(note.startswith("Numbers of actions differ in TextQASpan-v0") for note in notes)
+    assert any(note.startswith("Numbers of actions differ in TextQA-v0") for note in notes)
     assert any("left out: stable-baselines3 MaskablePPO." in note for note in notes)
     assert aggregate([]) == ""

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,8 +23,9 @@ import pytest
 import torch
 
 from agents import PPO, BCConfig, BehaviourCloning, PPOConfig, evaluate, load_agent
-from agents.cli.predict import BATCH
+from agents.cli.predict import Settings as PredictSettings
 from agents.cli.runs import open_agent
+from agents.errors import AgentError
 from agents.recorded import load_episodes
 from textenvs.cli import main
 
@@ -251,9 +253,14 @@ def test_the_best_weights_play_unless_the_last_are_asked_for(runs: Path, done: D
         assert json.loads(chosen)["scores"] == json.loads(itself)["scores"]
 
 
-def test_sampled_actions_depend_on_the_agents_seed_alone(runs: Path, done: Done) -> None:
+def test_sampled_actions_depend_on_the_seed_alone(runs: Path, done: Done) -> None:
     command = ["evaluate", runs / "ppo", "--episodes", "8", "--sample", "--json"]
     assert done(*command) == done(*command)
+    returns = {
+        json.loads(done(*command, "--seed", str(seed)))["scores"]["return"]["value"]
+        for seed in range(4)
+    }
+    assert len(returns) > 1
     assert "drawn actions" in " ".join(done(*command[:-1]).split())
 
 
@@ -359,7 +366,7 @@ def test_compare_needs_two_runs_of_one_environment(
     line = done("compare", runs / "ppo", other, status=1)
     assert "plays TextQASpan-v0" in line
     assert "plays TextNER-v0" in line
-    assert "a page is about agents of one" in done("report", runs / "ppo", other, status=1)
+    assert "choose agents of one environment" in done("report", runs / "ppo", other, status=1)
 
 
 # watch -------------------------------------------------------------------------------------------
@@ -499,18 +506,19 @@ def test_bad_lines_have_errors_and_the_others_answers(runs: Path, predicted: Pre
         5: "expected words, got none",
         6: "expected at most 20 actions",
         7: "expected Unicode text",
+        8: "expected a JSON object: ",
     }.items():
         assert message in errors[line]
         assert f"line {line}" in errors[line]
-    assert [line for line, error in errors.items() if not error] == [1, 8, 9]
+    assert [line for line, error in errors.items() if not error] == [1, 9]
     assert predicted(runs / "ppo", []) == []
 
 
 def test_more_lines_than_a_batch_are_answered_in_order(runs: Path, predicted: Predicted) -> None:
-    lines = ["word " * (1 + number % 7) for number in range(BATCH + 6)]
+    lines = ["word " * (1 + number % 7) for number in range(PredictSettings.batch + 6)]
     lines[3] = "{}"
     answers = predicted(runs / "ppo", lines, status=1)
-    assert [answer["line"] for answer in answers] == list(range(1, BATCH + 7))
+    assert [answer["line"] for answer in answers] == list(range(1, PredictSettings.batch + 7))
     assert "error" in answers.pop(3)
     for answer in answers:
         assert len(answer["text"].split()) == 1 + (answer["line"] - 1) % 7
@@ -659,10 +667,10 @@ def test_episodes_are_exported_as_data(runs: Path, tmp_path: Path, done: Done) -
     import datasets
 
     command = ["export", runs / "dqn", "--episodes", "4", "--to"]
-    said = done(*command, tmp_path / "new" / "episodes.npz", "--format", "npz")
+    said = done(*command, tmp_path / "new" / "episodes.safetensors", "--format", "episodes")
     assert said.endswith(": 4 episodes\n")
     agent = load_agent(runs / "dqn" / "best")
-    recorded = load_episodes(tmp_path / "new" / "episodes.npz", agent.contract)
+    recorded = load_episodes(tmp_path / "new" / "episodes.safetensors", agent.contract)
     said = done(*command, tmp_path / "dataset", "--format", "dataset")
     assert said.endswith(": 4 episodes\n")
     rows = datasets.load_from_disk(tmp_path / "dataset")
@@ -672,4 +680,55 @@ def test_episodes_are_exported_as_data(runs: Path, tmp_path: Path, done: Done) -
     tags = gymnasium.make("TextNER-v0").unwrapped.task.labels
     for actions in ([e.actions_T.tolist() for e in recorded], rows["actions"]):
         assert [" ".join(tags[a] for a in each) for each in actions] == expected.texts
-    assert ".npz" in done(*command, tmp_path / "x.txt", "--format", "npz", status=2)
+    assert ".safetensors" in done(*command, tmp_path / "x.txt", "--format", "episodes", status=2)
+
+
+def test_a_new_run_takes_nothing_of_an_old_one_for_its_own(
+    runs: Path, tmp_path: Path, done: Done, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even where it ends before it has anything of its own."""
+    folder = tmp_path / "again"
+    shutil.copytree(runs / "ppo", folder)
+
+    def broken(*_: object) -> None:
+        raise AgentError("no start")
+
+    monkeypatch.setattr("agents.training_run.start_of", broken)
+    done("train", "ppo", *SMALL, "--seed", "3", "--out", folder, status=1)
+    left = {file.name for file in folder.iterdir()}
+    assert not left & {"results.json", "curve.jsonl", "metrics.jsonl", "predictions.jsonl"}
+    assert "no trained agent" in done("evaluate", folder, status=1)
+
+
+def test_examples_of_different_data_are_not_compared(
+    runs: Path, tmp_path: Path, done: Done
+) -> None:
+    agent = open_agent(runs / "ppo")
+    agent.env_kwargs["data_seed"] = 5
+    agent.save(tmp_path / "other")
+    for command in ("compare", "report"):
+        assert "different data_seed" in done(command, runs / "ppo", tmp_path / "other", status=1)
+
+
+def test_an_agent_made_for_a_split_plays_the_one_that_is_asked_for(
+    runs: Path, tmp_path: Path, done: Done
+) -> None:
+    agent = open_agent(runs / "ppo")
+    agent.env_kwargs["split"] = "train"
+    agent.save(tmp_path / "other")
+    command = ("--episodes", "4", "--json")
+    expected = json.loads(done("evaluate", runs / "ppo", *command))["scores"]
+    assert json.loads(done("evaluate", tmp_path / "other", *command))["scores"] == expected
+
+
+def test_json_that_is_broken_is_no_sentence(runs: Path, predicted: Predicted) -> None:
+    (answer,) = predicted(runs / "ppo", ['{"words": ["Ana",]}'], status=1)
+    assert "expected a JSON object" in answer["error"]
+    marked, plain = predicted(runs / "ppo", ['\ufeff{"words": ["Ana"]}', '{"words": ["Ana"]}'])
+    assert marked["text"] == plain["text"]
+
+
+def test_answers_come_in_batches_as_small_as_wanted(runs: Path, predicted: Predicted) -> None:
+    lines = ["Ana lives in Rome .", "Bob ."]
+    one_by_one = predicted(runs / "ppo", lines, "--batch", "1")
+    assert [a["text"] for a in one_by_one] == [a["text"] for a in predicted(runs / "ppo", lines)]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import tyro
+
+from textenvs.cli.usage import UsageError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,11 +25,12 @@ class Settings:
 
 def run(settings: Settings) -> int:
     """Print the script."""
-    from textenvs.cli.main import COMMANDS, PROGRAM
+    from textenvs.cli.main import COMMANDS, PROGRAM, load
 
-    commands: dict[str, Callable[..., Any]] = {
-        name: importlib.import_module(command.module).Settings for name, command in COMMANDS.items()
-    }
+    commands: dict[str, Callable[..., Any]] = {}
+    for name in COMMANDS:
+        with contextlib.suppress(UsageError):  # what needs a package that is missing
+            commands[name] = load(name).Settings
     try:
         tyro.extras.subcommand_cli_from_dict(
             commands,

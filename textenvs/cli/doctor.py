@@ -141,7 +141,7 @@ def described(folder: Path) -> str:
     """A folder, and the size of what it holds."""
     if not folder.exists():
         return f"{folder}, empty"
-    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    size = sum(file.lstat().st_size for file in folder.rglob("*"))  # a link counts as itself
     note = "" if os.access(folder, os.W_OK) else ", not writable"
     return f"{folder}, {size / 2**20:,.1f} MiB{note}"
 
@@ -178,11 +178,13 @@ def run(settings: Settings) -> int:
         print(json.dumps(found, indent=2))
         return status
     console = Console()
-    console.print(f"textenvs {metadata.version('textenvs')}, Python {python}", highlight=False)
+    console.print(
+        f"textenvs {metadata.version('textenvs')}, Python {python}", highlight=False, markup=False
+    )
     for title, facts in (("devices", devices()), ("caches", caches())):
         console.print(f"\n[bold]{title}[/bold]")
         for name, fact in facts.items():
-            console.print(f"  {name}: {fact}", highlight=False)
+            console.print(f"  {name}: {fact}", highlight=False, markup=False)
     console.print()
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("", no_wrap=True)
@@ -195,5 +197,5 @@ def run(settings: Settings) -> int:
         table.add_row(mark, part.use, Text(lacking if part.missing else there))
     console.print(table, highlight=False)
     for problem in problems:
-        console.print(f"\n[red]problem:[/red] {problem}", highlight=False)
+        console.print(f"\nproblem: {problem}", style="red", highlight=False, markup=False)
     return status

@@ -95,6 +95,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             meant = f": did you mean {hint!r}?" if hint else "."
             raise UsageError(f"there is no command {name!r}{meant} See {PROGRAM} --help")
         command = load(name)
+        if os.getcwd() not in sys.path:
+            sys.path.append(os.getcwd())  # where modules of one's own are; nothing is hidden by it
         rest = getattr(command, "prepare", list)(rest)
         status = command.run(parse(command.Settings, f"{PROGRAM} {name}", rest))
         sys.stdout.flush()

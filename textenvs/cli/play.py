@@ -6,6 +6,7 @@ import contextlib
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from gymnasium.error import InvalidAction
@@ -65,6 +66,7 @@ class Game:
         ]
         self.actions: list[int] = []
         self.restart([])
+        self.prompt = self.observation
 
     def restart(self, actions: list[int]) -> None:
         """Begin anew with some actions."""
@@ -265,12 +267,32 @@ def hinting(who: str) -> Callable[[Game], int]:
         return lambda game: game.env.heuristic_action()
     # What is here imports no agents, which need more than environments do.
     agent = importlib.import_module("agents.cli.runs").open_agent(who)
+    state: Any = None
 
     def hint(game: Game) -> int:
-        action, _ = agent.predict(game.observation, action_masks=game.env.action_masks())
+        nonlocal state
+        check_fits(agent.contract, game.env, who)
+        if state is None:  # its first sight is of the prompt, whose end some models need to know
+            _, state = agent.predict(game.prompt)
+        legal = game.env.action_masks()
+        action, state = agent.predict(game.observation, state=state, action_masks=legal)
         return int(action)
 
     return hint
+
+
+def check_fits(contract: Any, env: TextEnv, who: str) -> None:
+    """Check that an agent was made for an environment.
+
+    Raises:
+        OptionError: its tokens or actions are others.
+    """
+    made_for = (contract.max_tokens, *contract.action_tokens)
+    if made_for != (env.task.max_tokens, *env.action_tokens.tolist()):
+        raise OptionError(
+            f"--hints {who} is an agent of another environment, or of other data: its actions or "
+            "observations are not those of this one"
+        )
 
 
 def complete_by(candidates: Callable[[str], list[str]]) -> None:
