@@ -49,7 +49,7 @@ def run(settings: Settings) -> int:
     out.parent.mkdir(parents=True, exist_ok=True)
     text = page(title, told, about)
     write_atomically(out, text.encode())
-    print(f"{out}: {len(told[0].traces):,} episodes, {len(text) / 2**20:.1f} MiB")
+    print(f"{out}: {len(told[0].traces):,} episodes, {len(text.encode()) / 2**10:,.0f} KiB")
     return 0
 
 
