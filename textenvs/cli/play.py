@@ -157,7 +157,7 @@ def run(settings: Settings) -> int:
     show(game)
     while not game.ended:
         try:
-            typed = input(paint(f"{len(game.actions) + 1:3}: ", "agent", colour))
+            typed = input(f"{len(game.actions) + 1:3}: ")  # colours would upset readline
         except EOFError:
             print()
             break
