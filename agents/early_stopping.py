@@ -15,11 +15,8 @@ from agents.agent import LanguageAgent
 from agents.checkpoint import load_checkpoint
 from agents.errors import AgentError
 from agents.evaluation import evaluate
-from agents.run_log import keep_lines
+from agents.run_files import BEST, SCORES, keep_lines
 from agents.state import load_weights
-
-SCORES = "scores.jsonl"
-BEST = "best"
 
 
 class EarlyStopping:

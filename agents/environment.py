@@ -6,6 +6,7 @@ vector environment or in Gymnasium's `SyncVectorEnv`.
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -202,6 +203,21 @@ def make_env(
             f"agent needs it made with autoreset_mode={autoreset.value!r}, or give the id"
         )
     return env
+
+
+def registered(place: str) -> str:
+    """The id of MODULE:ID, whose module is imported and registers it.
+
+    Raises:
+        AgentError: there is no such module.
+    """
+    module, _, env_id = place.rpartition(":")
+    if module:
+        try:
+            importlib.import_module(module)
+        except ModuleNotFoundError as error:
+            raise AgentError(f"cannot import the module of --env {place}: {error}") from None
+    return env_id
 
 
 def prefix_lengths(observations_SL: npt.NDArray[np.integer], pad_token_id: int) -> Ints:

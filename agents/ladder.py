@@ -18,10 +18,9 @@ from agents.evaluation import Result, evaluate
 from agents.imitation import demonstrations
 from agents.predictor import Predictor
 from agents.report import Point, line_of, point_of, save_curve, save_results, table
-from agents.run_log import CURVE, keep_lines
+from agents.run_files import CURVE, CURVE_IMAGE, PREDICTIONS, RESULTS, keep_lines
 from agents.run_settings import Settings
 
-PREDICTIONS = "predictions.jsonl"
 MAJORITY_EPISODES = 500
 """Expert episodes that the most frequent action is counted on."""
 CLONED = "cloned"
@@ -186,7 +185,7 @@ class Ladder:
         lines = {name: self.validation[name].score for name in rows if name in self.validation}
         name = type(agent).__name__ if label == CLONED else label
         title = f"{name} on {settings.env}, validation split"
-        save_curve(out / "curve.png", self.points, lines, title, score_name)
+        save_curve(out / CURVE_IMAGE, self.points, lines, title, score_name)
         facts = {
             "algorithm": name,
             "score_name": score_name,
@@ -195,5 +194,5 @@ class Ladder:
             "best_timesteps": self.stopping.best_timesteps,
             "training_seconds": round(seconds, 1),
         }
-        save_results(out / "results.json", settings.facts(), rows, self.points, facts)
-        print(f"\nin {out}: checkpoint, best, curve.png, results.json, predictions.jsonl, logs")
+        save_results(out / RESULTS, settings.facts(), rows, self.points, facts)
+        print(f"\nin {out}: checkpoint, best, {CURVE_IMAGE}, {RESULTS}, {PREDICTIONS}, logs")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections import deque
@@ -17,6 +16,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.text import Text
 
 from agents.chart import chart
+from agents.run_files import read_lines
 
 Show: TypeAlias = Literal["auto", "live", "bar", "lines", "none"]
 """What is shown: by default a curve on a terminal where there are points for one, else a bar;
@@ -168,12 +168,7 @@ class LiveView:
 
 def scores_in(curve: Path) -> list[tuple[float, float]]:
     """The points of a learning curve's file that are numbers; none where it is not there."""
-    try:
-        text = curve.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return []
-    whole = text[: text.rfind("\n") + 1].splitlines()  # the last line may be half written
-    points = [(line["timesteps"], line["value"]) for line in map(json.loads, whole)]
+    points = [(line["timesteps"], line["value"]) for line in read_lines(curve)]
     return [point for point in points if math.isfinite(point[1])]
 
 

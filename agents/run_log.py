@@ -15,10 +15,8 @@ from typing import Any, Protocol
 from agents.checkpoint import write_atomically
 from agents.errors import AgentError
 from agents.progress import TALLEST, Leg, LiveView, ProgressBar, ProgressLines, Show
+from agents.run_files import CURVE, METRICS, keep_lines
 
-METRICS = "metrics.jsonl"
-CURVE = "curve.jsonl"
-"""The scores on the way, in the folder of a run that has some."""
 WANDB_ID = "wandb-id.txt"
 
 
@@ -214,17 +212,3 @@ def remembered_id(path: Path, new: bool) -> str:
     if new or not path.exists():
         write_atomically(path, secrets.token_hex(8).encode())
     return path.read_text(encoding="utf-8")
-
-
-def keep_lines(path: Path, key: str, last: int) -> list[dict[str, Any]]:
-    """Drop the lines of a JSON Lines file whose `key` is above `last`; the others.
-
-    A last line without its end was cut off when its writer was killed, and is dropped too.
-    """
-    if not path.exists():
-        return []
-    text = path.read_text(encoding="utf-8")
-    lines = [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
-    kept = [line for line in lines if line[key] <= last]
-    write_atomically(path, "".join(json.dumps(line) + "\n" for line in kept).encode())
-    return kept

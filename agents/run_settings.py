@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import tyro
 
 from agents.behaviour_cloning import BCConfig
-from agents.checkpoint import CHECKPOINT, INDEX, write_atomically
-from agents.early_stopping import BEST, SCORES
+from agents.checkpoint import write_atomically
+from agents.environment import registered
 from agents.errors import AgentError
 from agents.models.loading import check_not_misspelt
 from agents.models.model_config import ModelConfig, chosen
 from agents.models.presets import PRESETS
 from agents.progress import Show
 from agents.provenance import PROVENANCE, environment_spec, provenance
-from agents.run_log import CURVE, METRICS
+from agents.run_files import clear
 from agents.seeds import Seeds
 from agents.settings import RolloutConfig, TrainingConfig
 
 SETTINGS = "settings.json"
-CLONE = "clone"
-"""The folder of the start that was cloned, in the run's folder."""
 NOT_OPTIONS = {
     "split": "a run trains on train, validates on validation and tests on test",
     "seed": "use --seed",
@@ -37,11 +34,6 @@ NOT_OPTIONS = {
     "autoreset_mode": "each algorithm sets its own",
 }
 """What is no option of an environment here -> why not."""
-LEFT_BEHIND = (
-    *(METRICS, CURVE, SCORES),
-    *("predictions.jsonl", "results.json", "curve.png", "report.html"),
-)
-"""Files of a run, beside its checkpoints, that are about its agent."""
 GROUPS = ("config", "model_options", "seed_options")
 """The settings that are groups of settings."""
 MAY_CHANGE = ("resume", "out", "device", "wandb", "progress")
@@ -74,8 +66,8 @@ class Settings:
     """What every run needs."""
 
     config: TrainingConfig
-    env: str = "TextQA-v0"
-    """The environment's id; MODULE:ID imports the module that registers it."""
+    env: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="ENV")]] = "TextQA-v0"
+    """The environment's id, such as TextNER-v0; MODULE:ID imports the module that registers it."""
     dataset: str | None = None
     """A data file (SQuAD JSON, CoNLL columns, ...); by default the environment's built-in data."""
     reward: str | None = None
@@ -135,13 +127,7 @@ class Settings:
         Raises:
             AgentError: there is no such module.
         """
-        module, _, env_id = self.env.rpartition(":")
-        if module:
-            try:
-                importlib.import_module(module)
-            except ModuleNotFoundError as error:
-                raise AgentError(f"cannot import the module of --env {self.env}: {error}") from None
-        return env_id
+        return registered(self.env)
 
     def facts(self) -> dict[str, Any]:
         """All settings, as JSON can hold them."""
@@ -250,18 +236,6 @@ def begin(settings: Settings) -> None:
         raise AgentError(f"cannot resume {settings.out} with other settings: {'; '.join(changes)}")
     with open(settings.out / PROVENANCE, "a", encoding="utf-8") as file:
         file.write(line)
-
-
-def clear(folder: Path) -> None:
-    """Take away what an older run left in a folder, so that nothing of it passes for a new one's.
-
-    Its tensors stay until new ones take their place.
-    """
-    for place in (folder, folder / CLONE):
-        for checkpoint in (CHECKPOINT, BEST):
-            (place / checkpoint / INDEX).unlink(missing_ok=True)
-        for name in LEFT_BEHIND:
-            (place / name).unlink(missing_ok=True)
 
 
 def _flat(settings: dict[str, Any]) -> dict[str, Any]:

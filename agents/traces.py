@@ -15,6 +15,7 @@ import torch
 from gymnasium.vector import AutoresetMode, VectorEnv
 
 from agents.action_values import ActionValueAgent, legal_values
+from agents.advantages import monte_carlo_returns
 from agents.agent import LanguageAgent
 from agents.batching import Batch, make_batch, microbatches, read
 from agents.behaviour_cloning import BehaviourCloning
@@ -196,18 +197,6 @@ class Names:
         return "".join([*parts, tokenizer.decode(run) if run else ""])
 
 
-def discounted(rewards_T: npt.NDArray[np.float64], gamma: float) -> npt.NDArray[np.float64]:
-    """The discounted rewards from each step on.
-
-    >>> discounted(np.array([0.0, 0.0, 1.0]), 0.5)
-    array([0.25, 0.5 , 1.  ])
-    """
-    found_T = rewards_T.copy()
-    for step in range(len(found_T) - 2, -1, -1):
-        found_T[step] += gamma * found_T[step + 1]
-    return found_T
-
-
 @torch.inference_mode()
 def thoughts(
     agent: LanguageAgent, episodes: Sequence[Episode], names: Names, alternatives: int
@@ -217,8 +206,8 @@ def thoughts(
     numbers = numbers_of(agent, batch, min(alternatives, agent.contract.n_actions))
     gamma = getattr(agent.config, "gamma", 1.0)
     found, first = [], 0
-    for episode in episodes:
-        steps, togo_T = [], discounted(episode.rewards_T, gamma)
+    for episode, togo_T in zip(episodes, monte_carlo_returns(episodes, gamma), strict=True):
+        steps: list[Step] = []
         ends_T = [*(episode.positions_T[1:] + 1), len(episode.tokens_L)]
         for step in range(episode.steps):
             own = {name: column[first + step] for name, column in numbers.items()}

@@ -1,17 +1,18 @@
 """Train an agent, and report how it does on examples that it has not seen.
 
-python -m agents.train ppo --env TextQA-v0 --total-timesteps 100000 --out runs/qa
-python -m agents.train bc --env TextNER-v0 --dataset train.conll --out runs/ner
-accelerate launch --multi_gpu --num_processes 2 -m agents.train dqn --env TextQASpan-v0
+python -m agents.train ppo TextQA-v0 --total-timesteps 100000 --out runs/qa
+accelerate launch --multi_gpu --num_processes 2 -m agents.train dqn TextQASpan-v0
+
+The same as `textenvs train`, for launchers that start a module.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Union
 
 import gymnasium
 import tyro
@@ -23,9 +24,6 @@ from agents.errors import AgentError, TrainingDiverged
 from agents.run_settings import RLSettings, Settings
 from agents.training_run import train
 
-FORM: dict[str, Any] = {"frozen": True, "kw_only": True}
-"""Of all settings' dataclasses."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class TrainBC(Settings):
@@ -36,17 +34,10 @@ class TrainBC(Settings):
     """Passes over the episodes between the points of the learning curve."""
 
 
-def settings_of(name: str, *bases: type) -> type[Settings]:
-    """The settings of a run of an algorithm.
-
-    Args:
-        name: of the algorithm.
-        bases: come first: what they say of a setting counts.
-    """
+def settings_of(name: str) -> type[Settings]:
+    """The settings of a run of an algorithm."""
     if name == "bc":
-        return dataclasses.make_dataclass(
-            "TrainBC", [], bases=(*bases, TrainBC), namespace={"__doc__": TrainBC.__doc__}, **FORM
-        )
+        return TrainBC
     algorithm = RL[name]
     config = (
         "config",
@@ -56,10 +47,30 @@ def settings_of(name: str, *bases: type) -> type[Settings]:
     return dataclasses.make_dataclass(
         f"Train{algorithm.__name__}",
         [config],
-        bases=(*bases, RLSettings),
+        bases=(RLSettings,),
         namespace={"__doc__": str(algorithm.__doc__).partition(";")[0]},
-        **FORM,
+        frozen=True,
+        kw_only=True,
     )
+
+
+AnySettings: Any = Union[  # noqa: UP007  # made of a list
+    tuple(Annotated[settings_of(name), tyro.conf.subcommand(name)] for name in ALGORITHMS)
+]
+"""Those of any algorithm, for tyro: each is a subcommand."""
+
+
+def words_of(arguments: Sequence[str]) -> list[str]:
+    """A command line in which the environment stands by itself, also if it was named by --env.
+
+    >>> words_of(["ppo", "--env", "TextNER-v0", "--seed", "1"])
+    ['ppo', 'TextNER-v0', '--seed', '1']
+    """
+    words = list(arguments)
+    if "--env" not in words[:-1]:
+        return words
+    place = words.index("--env")
+    return [*words[:1], words[place + 1], *words[1:place], *words[place + 2 :]]
 
 
 def read(arguments: Sequence[str] | None = None) -> Settings:
@@ -71,13 +82,12 @@ def read(arguments: Sequence[str] | None = None) -> Settings:
     Raises:
         SystemExit: they are none; what is wrong is printed.
     """
-    commands: dict[str, Callable[..., Settings]] = {name: settings_of(name) for name in ALGORITHMS}
-    settings: Settings = tyro.extras.subcommand_cli_from_dict(
-        commands,
+    settings: Settings = tyro.cli(
+        AnySettings,
         prog="python -m agents.train",
         description=__doc__,
-        args=arguments,
-        config=(tyro.conf.OmitArgPrefixes,),
+        args=words_of(sys.argv[1:] if arguments is None else arguments),
+        config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes),
     )
     return settings
 

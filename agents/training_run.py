@@ -20,7 +20,8 @@ from agents.models.loading import check_positions
 from agents.models.model import AgentModel
 from agents.models.model_config import ModelConfig, chosen
 from agents.processes import launched
-from agents.run_settings import CLONE, RLSettings, Settings, begin, check_start
+from agents.run_files import CLONE
+from agents.run_settings import RLSettings, Settings, begin, check_start
 from agents.settings import PolicyConfig, TrainingConfig
 
 Agent = TypeVar("Agent", bound=LanguageAgent)

@@ -15,9 +15,11 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from agents.run_files import RESULTS
+
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
 """That this process may use."""
-RESULTS, LOG, COMMANDS = "results.json", "train.log", "commands.json"
+LOG, COMMANDS = "train.log", "commands.json"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,7 @@ from typing import Annotated, Any
 import tyro
 
 from agents.provenance import PROVENANCE, git_state, machine, versions
-from agents.run_log import CURVE, METRICS
+from agents.run_files import CURVE, METRICS, RESULTS
 from agents.threads import CHOSEN
 
 MODULES = ("agents.train", "benchmarks.train_sb3")
@@ -78,7 +78,7 @@ def reproduce(run: Path, out: Path) -> list[str]:
         if (run / name).exists() or (out / name).exists()
         for difference in differing_lines(name, lines_of(run / name), lines_of(out / name))
     ]
-    scores, again = (json.loads((each / "results.json").read_text("utf-8")) for each in (run, out))
+    scores, again = (json.loads((each / RESULTS).read_text("utf-8")) for each in (run, out))
     if scores["scores"] != again["scores"]:
         differences.append("the scores on the test split differ")
     return differences
@@ -89,7 +89,7 @@ def origin_of(run: Path) -> dict[str, Any]:
     try:
         with open(run / PROVENANCE, encoding="utf-8") as lines:
             origin: dict[str, Any] = json.loads(next(lines))
-        if not (run / "results.json").exists():
+        if not (run / RESULTS).exists():
             raise NotReproducible(f"the run in {run} is not finished: go on with it by --resume")
     except FileNotFoundError:
         raise NotReproducible(f"{run} holds no run: it has no {PROVENANCE}") from None

@@ -9,8 +9,7 @@ import tyro
 
 from agents.checkpoint import CHECKPOINT, write_atomically
 from agents.cli.runs import Play, Player, RunFolder, check_comparable
-from agents.early_stopping import BEST
-from agents.traces import trace
+from agents.run_files import BEST, REPORT
 from agents.viewer import RunData, page, read_run
 from textenvs.cli.usage import UsageError
 
@@ -45,7 +44,7 @@ def run(settings: Settings) -> int:
     how = "drawn" if settings.sample else "best"
     about = "; ".join(each.about for each in told)
     about += f". Episodes are of the {settings.split} split, with {how} actions."
-    out = settings.out or Path(first.name) / "report.html"
+    out = settings.out or Path(first.name) / REPORT
     out.parent.mkdir(parents=True, exist_ok=True)
     text = page(title, told, about)
     write_atomically(out, text.encode())
@@ -71,16 +70,7 @@ def short_names(folders: list[Path]) -> list[str]:
 def told_of(player: Player, name: str, settings: Settings) -> RunData:
     """What the page tells of a run."""
     agent = player.language_agent
-    traces = trace(
-        agent,
-        player.env_id,
-        settings.split_or_none,
-        settings.episodes,
-        deterministic=not settings.sample,
-        alternatives=settings.alternatives,
-        seed=settings.seed,
-        **player.options,
-    )
+    traces = settings.trace(player, settings.episodes, settings.alternatives)
     folder = Path(player.name)
     parameters = sum(parameter.numel() for parameter in agent.model.parameters())
     about = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +12,12 @@ import tyro
 from agents.agent import LanguageAgent
 from agents.algorithms import load_agent
 from agents.checkpoint import CHECKPOINT, INDEX
-from agents.early_stopping import BEST
+from agents.environment import registered
 from agents.errors import AgentError
 from agents.evaluation import Result, evaluate
 from agents.predictor import Predictor, as_predictor
+from agents.run_files import BEST
+from agents.traces import Trace, trace
 from textenvs.cli.environments import read_kwargs
 from textenvs.cli.usage import UsageError
 from textenvs.errors import closest
@@ -75,7 +76,7 @@ class Play:
         options = read_kwargs(self.kwargs)
         for name in options.keys() & NOT_OPTIONS.keys():
             raise UsageError(f"--kwargs cannot have {name!r}: {NOT_OPTIONS[name]}")
-        env_id = None if self.env is None else imported(self.env)
+        env_id = None if self.env is None else registered(self.env)
         if ":" in run and not Path(run).exists():
             if env_id is None:
                 raise UsageError(f"{run} is an agent of no known environment: name one with --env")
@@ -99,6 +100,19 @@ class Play:
             deterministic=not self.sample,
             seed=self.seed,
             **more,
+            **player.options,
+        )
+
+    def trace(self, player: Player, episodes: int | None, alternatives: int) -> list[Trace]:
+        """What it thinks at every token of some episodes of the split."""
+        return trace(
+            player.language_agent,
+            player.env_id,
+            self.split_or_none,
+            episodes,
+            deterministic=not self.sample,
+            alternatives=alternatives,
+            seed=self.seed,
             **player.options,
         )
 
@@ -185,18 +199,3 @@ def missing(folder: Path) -> str:
     nearest = closest(str(folder), runs)
     hint = f": did you mean {nearest!r}?" if nearest else ""
     return f"there is no folder {folder}{hint}"
-
-
-def imported(env: str) -> str:
-    """The id of MODULE:ID, whose module is imported.
-
-    Raises:
-        UsageError: there is no such module.
-    """
-    module, _, env_id = env.rpartition(":")
-    if module:
-        try:
-            importlib.import_module(module)
-        except ModuleNotFoundError as error:
-            raise UsageError(f"cannot import the module of --env {env}: {error}") from None
-    return env_id

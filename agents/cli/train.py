@@ -7,48 +7,13 @@ import shlex
 import signal
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from types import FrameType
-from typing import Annotated, Any, Union
 
-import tyro
-
-from agents.algorithms import ALGORITHMS
 from agents.run_settings import Settings as RunSettings
-from agents.train import algorithm_of, settings_of
+from agents.train import AnySettings, algorithm_of, words_of
 from agents.training_run import Interruption, train
-from textenvs.cli.environments import EnvId
 
-
-@dataclass(frozen=True, kw_only=True)
-class InEnvironment(RunSettings):
-    """The environment stands behind the algorithm."""
-
-    env: tyro.conf.Positional[EnvId] = "TextQA-v0"
-    """Its id, such as TextNER-v0; MODULE:ID imports the module that registers it."""
-
-
-Settings: Any = Union[  # noqa: UP007  # made of a list
-    tuple(
-        Annotated[settings_of(name, InEnvironment), tyro.conf.subcommand(name)]
-        for name in ALGORITHMS
-    )
-]
-"""Any algorithm's settings."""
-
-
-def prepare(words: list[str]) -> list[str]:
-    """A command line in which the environment, if it was named by --env, stands by itself.
-
-    `python -m agents.train`, which launchers start, takes it so.
-
-    >>> prepare(["ppo", "--env", "TextNER-v0", "--seed", "1"])
-    ['ppo', 'TextNER-v0', '--seed', '1']
-    """
-    if "--env" not in words[:-1]:
-        return words
-    place = words.index("--env")
-    return [*words[:1], words[place + 1], *words[1:place], *words[place + 2 :]]
+Settings, prepare = AnySettings, words_of
 
 
 def run(settings: RunSettings) -> int:

@@ -10,7 +10,7 @@ import tyro
 
 from agents.cli.runs import Play, RunFolder
 from agents.errors import AgentError
-from agents.traces import Step, Trace, trace
+from agents.traces import Step, Trace
 from textenvs.rendering import lay_out
 from textenvs.terminal import has_colour, paint, width
 from textenvs.views import Paragraph, columns, printable
@@ -44,16 +44,7 @@ def run(settings: Settings) -> int:
     if settings.delay is not None and settings.delay < 0:
         raise AgentError(f"--delay is {settings.delay}; expected at least 0")
     player = settings.open(settings.run)
-    traces = trace(
-        player.language_agent,
-        player.env_id,
-        settings.split_or_none,
-        settings.episodes,
-        deterministic=not settings.sample,
-        alternatives=settings.alternatives,
-        seed=settings.seed,
-        **player.options,
-    )
+    traces = settings.trace(player, settings.episodes, settings.alternatives)
     delay = settings.delay
     if delay is None:
         delay = 0.15 if sys.stdout.isatty() else 0.0

@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from agents.checkpoint import CHECKPOINT
-from agents.early_stopping import BEST
 from agents.errors import AgentError
-from agents.run_log import CURVE, METRICS
+from agents.run_files import BEST, CURVE, METRICS, RESULTS, read_lines
 from agents.traces import Trace
 
-RESULTS = "results.json"
 POINTS = 400
 """Points of a curve of numbers; of more, evenly spread ones are taken."""
 
@@ -109,11 +107,3 @@ def read_json(path: Path) -> dict[str, Any]:
         return {}
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return found
-
-
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """A file's JSON objects, a line each; none where it is not there."""
-    if not path.exists():
-        return []
-    text = path.read_text(encoding="utf-8")
-    return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]

@@ -19,7 +19,8 @@ from rich.console import Console
 from agents import PPO, PPOConfig
 from agents.chart import BLANK, chart
 from agents.progress import TALLEST, Leg, LiveView, ProgressBar, ProgressLines, scores_in
-from agents.run_log import CURVE, progress_sinks
+from agents.run_files import CURVE
+from agents.run_log import progress_sinks
 
 LEG = Leg("PPO", first=100, last=300, step=100)
 SHOWN = {"rollout/reward": ".3f", "policy/entropy": ".3f"}

@@ -14,7 +14,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from agents import AgentError
 from agents.progress import Leg, ProgressBar, ProgressLines
-from agents.run_log import WANDB_ID, RunLog, keep_lines, open_log
+from agents.run_files import keep_lines
+from agents.run_log import WANDB_ID, RunLog, open_log
 
 LEG = Leg("PPO", first=100, last=300, step=100)
 SHOWN = {
