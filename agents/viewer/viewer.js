@@ -59,6 +59,9 @@ function showScores() {
   byId("scores").append(make("p", { class: "note" }, data.scored));
 }
 
+// The width of a drawing: a pixel is a pixel, so that its text is as large as the page's.
+const room = (box, most) => Math.max(260, Math.min(most, box.clientWidth || most));
+
 // Curves -----------------------------------------------------------------------------------------
 
 function curveOf(run, metric, over) {
@@ -86,7 +89,7 @@ function showCurve() {
   const box = byId("curve");
   box.replaceChildren();
   if (!points.length) return box.append(make("p", { class: "note" }, "no numbers were recorded"));
-  const width = 900, height = 260, left = 56, right = 30, top = 10, bottom = 40;
+  const width = room(box, 900), height = 260, left = 56, right = 30, top = 10, bottom = 40;
   const ys = points.flatMap((p) => [p.y, p.low ?? p.y, p.high ?? p.y]).filter(Number.isFinite);
   const xs = points.map((p) => p.x);
   let [x0, x1] = [Math.min(...xs), Math.max(...xs)];
@@ -96,13 +99,13 @@ function showCurve() {
   const X = (x) => left + ((x - x0) / (x1 - x0)) * (width - left - right);
   const Y = (y) => top + ((y1 - y) / (y1 - y0)) * (height - top - bottom);
   const label = metric === "score" ? `${data.score_name}, validation split` : metric;
-  const svg = draw("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${label} over ${over === "seconds" ? "minutes" : "actions"}` });
+  const svg = draw("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": `${label} over ${over === "seconds" ? "minutes" : "actions"}` });
   const [across, digits] = ticks(y0, y1, 6);
   for (const y of across) {
     svg.append(draw("line", { x1: left, x2: width - right, y1: Y(y), y2: Y(y), stroke: "var(--line)" }));
     svg.append(draw("text", { x: left - 6, y: Y(y) + 4, "text-anchor": "end" }, y.toFixed(digits)));
   }
-  const [along, places] = ticks(x0, x1, 6);
+  const [along, places] = ticks(x0, x1, Math.max(2, Math.round(width / 150)));
   for (const x of along) svg.append(draw("text", { x: X(x), y: height - bottom + 16, "text-anchor": "middle" }, over === "seconds" ? x.toFixed(places) : count(x)));
   svg.append(draw("text", { x: (left + width) / 2, y: height - 6, "text-anchor": "middle" }, over === "seconds" ? "minutes of training" : "actions"));
   curves.forEach((curve, number) => {
@@ -306,20 +309,20 @@ function thoughts(run, episode) {
 
 function course(episode) {
   // The return so far as steps, and what the agent expected in all: both end at the return.
-  const width = 640, height = 110, left = 44, bottom = 20, top = 8, n = episode.a.length;
+  const width = room(byId("detail"), 640), height = 95, left = 44, bottom = 5, top = 8, n = episode.a.length;
   let sum = 0;
   const so = [0, ...episode.r.map((reward) => (sum += reward))];
   const expected = (episode.v || []).map((value, step) => so[step] + value);
   const low = Math.min(0, ...so, ...expected), high = Math.max(0.1, ...so, ...expected);
   const X = (x) => left + (x / n) * (width - left - 8), Y = (y) => top + ((high - y) / (high - low)) * (height - top - bottom);
-  const svg = draw("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `the return builds up to ${fixed(sum)}` });
+  const svg = draw("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": `the return builds up to ${fixed(sum)}` });
   for (const y of [low, high]) svg.append(draw("line", { x1: left, x2: width - 8, y1: Y(y), y2: Y(y), stroke: "var(--line)" }), draw("text", { x: left - 4, y: Y(y) + 4, "text-anchor": "end" }, fixed(y, 2)));
   const at = Math.min(state.token, n - 1);
   svg.append(draw("rect", { x: X(at), y: top, width: X(1) - X(0), height: height - top - bottom, fill: "rgba(var(--one), .15)" }));
   svg.append(draw("polyline", { points: so.flatMap((y, x) => (x ? [`${X(x)},${Y(so[x - 1])}`, `${X(x)},${Y(y)}`] : [`${X(0)},${Y(0)}`])).join(" "), fill: "none", stroke: "rgb(var(--one))", "stroke-width": 2 }));
   if (expected.length) svg.append(draw("polyline", { points: expected.map((y, x) => `${X(x)},${Y(y)}`).join(" "), fill: "none", stroke: "rgb(var(--other))", "stroke-width": 1.5, "stroke-dasharray": "5 3" }));
-  svg.append(draw("text", { x: left, y: height - 4 }, "— return so far" + (expected.length ? "    - - return so far and value: what was expected in all" : "")));
-  return svg;
+  const legend = "— return so far" + (expected.length ? "; - - return so far and value: what was expected in all" : "");
+  return make("div", {}, svg, make("p", { class: "note" }, legend));
 }
 
 function pick(run, token) {
@@ -375,6 +378,7 @@ function start() {
   for (const id of ["find", "low", "high"]) byId(id).addEventListener("input", choose);
   byId("order").addEventListener("input", () => { state.chosen = null; choose(); });
   byId("list").addEventListener("scroll", showList, { passive: true });
+  window.addEventListener("resize", () => { showCurve(); if (first.length) showDetail(); });
   showCurve();
   if (first.length) choose();
   else byId("detail").append(make("p", { class: "note" }, "no episodes were played"));
