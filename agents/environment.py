@@ -216,7 +216,7 @@ def registered(place: str) -> str:
         try:
             importlib.import_module(module)
         except ModuleNotFoundError as error:
-            raise AgentError(f"cannot import the module of --env {place}: {error}") from None
+            raise AgentError(f"cannot import the module of {place}: {error}") from None
     return env_id
 
 

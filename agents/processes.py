@@ -1,7 +1,7 @@
 """One training in several processes: each plays its own slots, all keep the same model.
 
-    accelerate launch --multi_gpu --num_processes 2 -m agents.train ppo --env TextQA-v0
-    torchrun --nproc_per_node 2 -m agents.train ppo --env TextQA-v0 --device cpu
+    accelerate launch --multi_gpu --num_processes 2 -m agents.train ppo TextQA-v0
+    torchrun --nproc_per_node 2 -m agents.train ppo TextQA-v0 --device cpu
 
 (Either of them serves GPUs and CPUs. Without ``--multi_gpu`` accelerate starts a single process
 where there are not several GPUs.)

@@ -60,19 +60,6 @@ AnySettings: Any = Union[  # noqa: UP007  # made of a list
 """Those of any algorithm, for tyro: each is a subcommand."""
 
 
-def words_of(arguments: Sequence[str]) -> list[str]:
-    """A command line in which the environment stands by itself, also if it was named by --env.
-
-    >>> words_of(["ppo", "--env", "TextNER-v0", "--seed", "1"])
-    ['ppo', 'TextNER-v0', '--seed', '1']
-    """
-    words = list(arguments)
-    if "--env" not in words[:-1]:
-        return words
-    place = words.index("--env")
-    return [*words[:1], words[place + 1], *words[1:place], *words[place + 2 :]]
-
-
 def read(arguments: Sequence[str] | None = None) -> Settings:
     """The settings that a command line says.
 
@@ -86,7 +73,7 @@ def read(arguments: Sequence[str] | None = None) -> Settings:
         AnySettings,
         prog="python -m agents.train",
         description=__doc__,
-        args=words_of(sys.argv[1:] if arguments is None else arguments),
+        args=arguments,
         config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes),
     )
     return settings

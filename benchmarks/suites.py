@@ -131,7 +131,7 @@ def cell(
     own = suite.more(algorithm)
     place = folder / env / algorithm / str(seed)
     if algorithm == CLONE:
-        command = f"-m agents.train bc --env {env} --seed {seed} {recipe.data} {recipe.clone} {own}"
+        command = f"-m agents.train bc {env} --seed {seed} {recipe.data} {recipe.clone} {own}"
         words = tuple(shlex.split(command))
         return Cell(folder=place, env=env, agent=algorithm, seed=seed, command=words)
     if algorithm.startswith(SB3):
@@ -140,7 +140,7 @@ def cell(
     else:
         program, shared = f"agents.train {algorithm}", recipe.shared
     command = (
-        f"-m {program} --env {env} --seed {seed} --total-timesteps {recipe.timesteps} "
+        f"-m {program} {env} --seed {seed} --total-timesteps {recipe.timesteps} "
         f"{recipe.data} {shared} "
         f"{recipe.algorithms[algorithm]} {own} {options}"
     )

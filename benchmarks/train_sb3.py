@@ -3,7 +3,7 @@
 Its policy is the language model with heads of `agents.sb3`, which acts through the prefix cache in
 a native `TextVecEnv`; it begins with the very weights that our agents begin with.
 
-python -m benchmarks.train_sb3 ppo --env TextNER-v0 --start runs/clone/best --out runs/sb3
+python -m benchmarks.train_sb3 ppo TextNER-v0 --start runs/clone/best --out runs/sb3
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -226,16 +226,27 @@ class Curve(BaseCallback):
         return not self.ladder.stopping.exhausted
 
 
-def main() -> None:
-    """Read the command line and train."""
-    torch.set_num_threads(1)
+def read(arguments: Sequence[str] | None = None) -> SB3Settings:
+    """The settings that a command line says, of this process by default.
+
+    Raises:
+        SystemExit: they are none; what is wrong is printed.
+    """
     commands: dict[str, Callable[..., SB3Settings]] = {"ppo": TrainPPO, "dqn": TrainDQN}
-    settings = tyro.extras.subcommand_cli_from_dict(
+    settings: SB3Settings = tyro.extras.subcommand_cli_from_dict(
         commands,
         prog="python -m benchmarks.train_sb3",
         description=__doc__,
+        args=arguments,
         config=(tyro.conf.OmitArgPrefixes,),
     )
+    return settings
+
+
+def main() -> None:
+    """Read the command line and train."""
+    torch.set_num_threads(1)
+    settings = read()
     try:
         train(settings)
     except (AgentError, gymnasium.error.Error) as error:

@@ -66,10 +66,10 @@ class Trainings:
         variant = self.variants[name]
         start = None
         if variant.start is not None:
-            cloning = f"bc --env {self.env} --seed {seed} {self.clones[variant.start]}"
+            cloning = f"bc {self.env} --seed {seed} {self.clones[variant.start]}"
             start = self._made(folder, variant.start, seed, cloning, None)
         training = (
-            f"{variant.algorithm} --env {self.env} {variant.seeded} {seed} "
+            f"{variant.algorithm} {self.env} {variant.seeded} {seed} "
             f"--total-timesteps {self.timesteps} {self.shared} {variant.options} {more}"
         )
         return self._made(folder, name, seed, training, start)

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from types import FrameType
 
 from agents.run_settings import Settings as RunSettings
-from agents.train import AnySettings, algorithm_of, words_of
+from agents.train import AnySettings, algorithm_of
 from agents.training_run import Interruption, train
 
-Settings, prepare = AnySettings, words_of
+Settings = AnySettings
 
 
 def run(settings: RunSettings) -> int:

@@ -144,7 +144,7 @@ def test_one_command_trains_in_two_processes(tmp_path: Path) -> None:
     accelerate = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
     accelerate += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
     accelerate += ["--main_process_port", str(free_port())]
-    command = ["-m", "agents.train", "ppo", "--env", "one_skill:OneSkill-v0", "--out", "run"]
+    command = ["-m", "agents.train", "ppo", "one_skill:OneSkill-v0", "--out", "run"]
     command += ["--device", "cpu", "--clone-episodes", "20", "--clone-epochs", "1"]
     command += ["--num-envs", "4", "--steps", "32", "--total-timesteps", "64"]
     run = subprocess.run(

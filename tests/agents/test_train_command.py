@@ -246,11 +246,11 @@ def test_a_new_run_does_not_leave_an_older_ones_checkpoint_to_resume(tmp_path: P
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("--env OneSkull-v0", "OneSkull"),
-        ("--env nowhere:Env-v0", "cannot import the module of --env nowhere:Env-v0"),
-        ("--env TextQA-v0 --dataset /nowhere.json", "nowhere.json"),
-        ('--env OneSkill-v0 --env-kwargs {"seed":1}', "use --seed"),
-        ("--env TextQA-v0 --reward nonesuch", "nonesuch"),
+        ("OneSkull-v0", "OneSkull"),
+        ("nowhere:Env-v0", "cannot import the module of nowhere:Env-v0"),
+        ("TextQA-v0 --dataset /nowhere.json", "nowhere.json"),
+        ('OneSkill-v0 --env-kwargs {"seed":1}', "use --seed"),
+        ("TextQA-v0 --reward nonesuch", "nonesuch"),
     ],
 )
 def test_mistakes_on_the_command_line_are_told_without_a_traceback(
@@ -302,7 +302,7 @@ def test_cloning_reports_too(tmp_path: Path) -> None:
 def test_every_algorithm_has_its_command(
     name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    arguments = f"train {name} --env OneSkill-v0 --clone-episodes 0 --total-timesteps 32 --steps 32"
+    arguments = f"train {name} OneSkill-v0 --clone-episodes 0 --total-timesteps 32 --steps 32"
     arguments += f" --num-envs 4 --validation-episodes 4 --test-episodes 4 --out {tmp_path}"
     monkeypatch.setattr("sys.argv", [*arguments.split(), "--env-kwargs", OPTIONS])
     main()
@@ -340,7 +340,7 @@ def test_the_best_weights_are_kept_and_scored(
 
 
 def test_the_command_line_reads_the_config(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    arguments = "train ppo --env OneSkill-v0 --clone-episodes 0 --total-timesteps 64 --steps 64"
+    arguments = "train ppo OneSkill-v0 --clone-episodes 0 --total-timesteps 64 --steps 64"
     arguments += f" --num-envs 4 --seed 3 --out {tmp_path} --frozen-layers 1"
     monkeypatch.setattr("sys.argv", [*arguments.split(), "--env-kwargs", OPTIONS])
     main()

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from agents.train import read
-from benchmarks import cells, learning, suites
+from agents import train
+from benchmarks import cells, learning, suites, train_sb3
 from benchmarks.learning import Settings
 from benchmarks.learning_table import spread
 from benchmarks.recipes import RECIPES, Recipe
 from benchmarks.records import read_records, write_records
-from benchmarks.suites import SUITES, Suite, recipes_of
+from benchmarks.suites import SUITES, Suite, SuiteName, recipes_of
 
 SMALL = "--validation-episodes 4 --test-episodes 8"
 RECIPE = Recipe(
@@ -24,6 +24,10 @@ RECIPE = Recipe(
     algorithms={"reinforce": "", "sb3-ppo": "", "a2c": "--no-such-option 1"},
     shared_sb3=f"--n-steps 16 --num-envs 4 --batch-size 32 {SMALL}",
 )
+
+
+READERS = {"agents.train": train.read, "benchmarks.train_sb3": train_sb3.read}
+"""The program of a training -> what reads its command line."""
 
 
 @pytest.mark.slow  # a minute of trainings; make smoke runs more of them
@@ -73,8 +77,18 @@ def test_published_data_lie_in_a_folder(tmp_path: Path) -> None:
     for cell in suites.cells(SUITES["real"], tmp_path, recipes=recipes, seeds=1):
         place = cell.command[cell.command.index("--dataset") + 1]
         assert place.startswith(str(tmp_path))
-        assert cell.agent != "bc" or read(list(cell.command[2:])).dataset == place
     assert "{split}" in recipes["TextNER-v0"].data
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_every_command_of_a_suite_is_one(name: SuiteName, tmp_path: Path) -> None:
+    recipes = recipes_of(name, tmp_path if name == "real" else None)
+    for cell in suites.cells(SUITES[name], tmp_path, seeds=1, recipes=recipes):
+        _, module, *arguments = cell.arguments
+        settings = READERS[module](arguments)
+        assert (settings.env_id, settings.out) == (cell.env, cell.folder)
+        if name == "real":
+            assert settings.dataset == cell.command[cell.command.index("--dataset") + 1]
 
 
 def test_unknown_cell() -> None:

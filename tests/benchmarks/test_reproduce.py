@@ -21,7 +21,7 @@ from benchmarks.reproduce import (
 )
 
 COMMAND = (
-    "-m agents.train reinforce --env TextNER-v0 --clone-episodes 8 --clone-epochs 1 --seed 3 "
+    "-m agents.train reinforce TextNER-v0 --clone-episodes 8 --clone-epochs 1 --seed 3 "
     "--total-timesteps 128 --steps 64 --num-envs 4 --validation-episodes 4 --test-episodes 8"
 )
 

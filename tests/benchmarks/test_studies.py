@@ -68,7 +68,7 @@ def test_ablations(
     monkeypatch.setattr(cells.subprocess, "run", pretend)
     assert ablations.run(ablations.Settings(out=tmp_path, seeds=2, jobs=2)) == 1
     printed = capsys.readouterr()
-    assert printed.out.count("FAILED: python -m agents.train ppo --env TextNER-v0") == 2
+    assert printed.out.count("FAILED: python -m agents.train ppo TextNER-v0") == 2
     assert "| PPO, heads and embeddings |" in printed.out
     assert "| PPO, LoRA of rank 8 |" not in printed.out
     records = read_records([tmp_path / RECORDS])

@@ -26,8 +26,6 @@ class CommandModule(Protocol):
     Attributes:
         Settings: what it can be told: a dataclass, or a function of options; its docstring and
             those of its attributes are the help.
-
-    It may have a function `prepare`, which gives the words to parse instead of those that came.
     """
 
     Settings: Callable[..., Any]
@@ -97,7 +95,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command = load(name)
         if os.getcwd() not in sys.path:
             sys.path.append(os.getcwd())  # where modules of one's own are; nothing is hidden by it
-        rest = getattr(command, "prepare", list)(rest)
         status = command.run(parse(command.Settings, f"{PROGRAM} {name}", rest))
         sys.stdout.flush()
         return status
