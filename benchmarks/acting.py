@@ -123,6 +123,8 @@ def acting(
                 # What is asked of ragged answers is asked of 16 slots.
                 asked = None if scene.ragged and slots != SLOTS else required[model]
                 yield acting_beside_generate(scene, max(1, batches // fewer), rounds, asked)
+    for model in models:
+        yield prefix_cache_beside_none(Scene(model=model), max(1, batches // 4), rounds)
     yield environments_share(Scene(slots=numbers_of_slots[-1]), batches, rounds)
 
 
@@ -192,6 +194,42 @@ def generating_rate(agent: PPO, scene: Scene, batches: int) -> Callable[[], floa
         return useful / (time.perf_counter() - start)
 
     return generate
+
+
+def prefix_cache_beside_none(scene: Scene, batches: int, rounds: int) -> Measurement:
+    """Tokens per second of `predict` with the state that it returned, and without.
+
+    Args:
+        scene: What is acted in.
+        batches: Answers in every slot, a round.
+        rounds: How many.
+    """
+
+    def predicting(cached: bool) -> Callable[[], float]:
+        agent = scene.agent()
+        envs, state = agent.env, None
+        observations_SL, _ = envs.reset(seed=0)
+        steps = scene.answer_tokens * batches
+
+        def predict() -> float:
+            nonlocal observations_SL, state
+            start = time.perf_counter()
+            for _ in range(steps):
+                actions_S, found = agent.predict(observations_SL, state, deterministic=False)
+                state = found if cached else None
+                observations_SL, *_ = envs.step(actions_S)
+            return scene.slots * steps / (time.perf_counter() - start)
+
+        return predict
+
+    return beside(
+        f"prefix cache: {scene.name}",
+        "tokens/s",
+        predicting(cached=True),
+        "reading whole prefixes",
+        predicting(cached=False),
+        rounds,
+    )
 
 
 def environments_share(scene: Scene, batches: int, rounds: int) -> Measurement:

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,8 +114,17 @@ def unfinished(cells: Iterable[Cell]) -> list[Cell]:
     return list(found.values())
 
 
-def run_all(todo: Sequence[Cell], jobs: int) -> list[Cell]:
-    """Run cells, some at a time, each after its start; those that failed."""
+def run_all(todo: Sequence[Cell], jobs: int, ended: Callable[[], None]) -> list[Cell]:
+    """Run cells, some at a time, each after its start.
+
+    Args:
+        todo: a start comes before what builds on it.
+        jobs: at a time.
+        ended: is called each time that one has ended.
+
+    Returns:
+        Those that failed.
+    """
     failed: list[Cell] = []
     console = Console(stderr=True)
     columns = (
@@ -145,4 +154,5 @@ def run_all(todo: Sequence[Cell], jobs: int) -> list[Cell]:
                 if not future.result():
                     failed.append(cell)
                 bar.advance(task)
+                ended()
     return failed

@@ -15,7 +15,7 @@ RECORDS = "records.jsonl"
 def train(
     wanted: Sequence[Cell], every: Sequence[Cell], folder: Path, jobs: int
 ) -> tuple[list[Record], list[Cell]]:
-    """Train some of a benchmark's cells.
+    """Train some of a benchmark's cells; what has ended is recorded at once.
 
     Args:
         wanted: those.
@@ -26,8 +26,12 @@ def train(
     Returns:
         The records of what was wanted, and the cells that failed.
     """
-    failed = run_all(unfinished(wanted), jobs)
-    write_records(folder / RECORDS, recorded(every))
+
+    def record() -> None:
+        write_records(folder / RECORDS, recorded(every))
+
+    failed = run_all(unfinished(wanted), jobs, record)
+    record()
     return recorded(wanted), failed
 
 

@@ -34,8 +34,8 @@ def pretend(arguments: list[str], **_: object) -> SimpleNamespace:
         "episodes": {"PPO": 8, "cloned": 8}, "timesteps": 64, "training_seconds": 60.0,
         "parameters": 9, "curve": [{"timesteps": 0, "seconds": 0.0, "value": 0.1}],
     }  # fmt: skip
-    write_atomically(out / "results.json", json.dumps(results).encode())
     write_atomically(out / PROVENANCE, ORIGIN)
+    write_atomically(out / "results.json", json.dumps(results).encode())
     return SimpleNamespace(returncode=int("ppo+lora" in str(out)))
 
 
