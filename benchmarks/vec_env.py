@@ -17,6 +17,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 from agents.sb3 import TextVecEnv
 from benchmarks.measuring import Measurement, beside
+from benchmarks.stepping import encode_all
 
 SLOTS = 64
 REQUIRED = 10
@@ -32,6 +33,7 @@ def vec_env_beside_dummy(env_id: str, examples: int, iterations: int, rounds: in
         rounds: How many.
     """
     make = partial(gymnasium.make, env_id, size=examples)
+    encode_all(make())  # of the task that both have
     ours = _steps(TextVecEnv(env_id, SLOTS, size=examples), iterations)
     theirs = _steps(DummyVecEnv([make] * SLOTS), max(1, iterations // 6))
     what = f"{env_id} as VecEnv, {SLOTS} slots"

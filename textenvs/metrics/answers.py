@@ -148,12 +148,12 @@ class AnswerScores:
             if behind:
                 self._count_last(slots)
             return self._scores_of_counts(slots)
-        if (behind > 1).any():
-            f1, exact = np.array([self.scores(slot) for slot in slots.tolist()]).T
-            return f1, exact
         if behind.any():
             self._count_last(slots[behind == 1])
-        return self._scores_of_counts(slots)
+        f1, exact = self._scores_of_counts(slots)
+        for row in np.flatnonzero(behind > 1).tolist():
+            f1[row], exact[row] = self._scores_of_whole(int(slots[row]))
+        return f1, exact
 
     def _scores_of_counts(self, slots: Slots) -> tuple[Any, Any]:
         _, common, in_order, counts = self._settled(slots)
