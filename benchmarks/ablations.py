@@ -1,4 +1,4 @@
-"""What single things bring: a clone to start from, dense rewards, masks, KL, LoRA.
+"""What single things bring: a clone to start from, a copying head, dense rewards, masks, KL, LoRA.
 
 Trainings that are finished are not run again.
 
@@ -21,7 +21,7 @@ from benchmarks.records import CLONED, Record
 from benchmarks.trained import exit_status
 from benchmarks.variants import StudySettings, Trainings, Variant, train_study
 
-NER, SUMMARIZATION = "TextNER-v0", "TextSummarization-v0"
+NER, QA, SUMMARIZATION = "TextNER-v0", "TextQA-v0", "TextSummarization-v0"
 UNMASKED = """--env-kwargs '{"constrain": false}'"""
 PPO = partial(Variant, algorithm="ppo", start="bc")
 VALUES = partial(Variant, algorithm="epsilon-greedy", start="bc")
@@ -32,10 +32,15 @@ TRAININGS = (
         seeds=range(3),
         clones={
             "bc": RECIPES[NER].clone,
+            **{f"bc+{few}": f"{RECIPES[NER].clone} --episodes {few}" for few in (100, 1000)},
             "bc+unmasked": f"{RECIPES[NER].clone} {UNMASKED}",
         },
         variants={
             "ppo": PPO(label="PPO"),
+            **{
+                f"ppo+clone-{few}": PPO(label=f"PPO, clone of {few:,} episodes", start=f"bc+{few}")
+                for few in (100, 1000)
+            },
             "ppo+scratch": PPO(label="PPO, no clone", start=None, options="--clone-episodes 0"),
             "ppo+imitation": PPO(
                 label="PPO, cloning on (weight 0.5)",
@@ -57,6 +62,22 @@ TRAININGS = (
             ),
             "ppo+lora": PPO(label="PPO, LoRA of rank 8", options="--adapter lora"),
             "ppo+heads": PPO(label="PPO, heads and embeddings", options="--frozen-layers all"),
+        },
+    ),
+    Trainings(
+        env=QA,
+        timesteps=60_000,
+        seeds=range(3),
+        shared=(
+            "--validate-every 10 --lam 1 --minibatch-tokens 4096 --learning-rate 2e-4 --warmup 0.03"
+        ),
+        clones={
+            "bc": f"{RECIPES[QA].clone} --episodes 20000",
+            "bc+lm": f"{RECIPES[QA].clone} --episodes 20000 --head lm",
+        },
+        variants={
+            "ppo": PPO(label="PPO, copying head"),
+            "ppo+lm": PPO(label="PPO, language-model head", start="bc+lm"),
         },
     ),
     Trainings(
@@ -103,9 +124,15 @@ class Ablation:
 ABLATIONS = (
     Ablation(
         name="cloning",
-        title="A clone to start from",
+        title="A clone to start from, usually of 300 episodes",
         env=NER,
-        variants=("ppo", "ppo+scratch", "ppo+imitation"),
+        variants=("ppo", "ppo+clone-1000", "ppo+clone-100", "ppo+scratch", "ppo+imitation"),
+    ),
+    Ablation(
+        name="head",
+        title="A head that copies from the prompt",
+        env=QA,
+        variants=("ppo", "ppo+lm"),
     ),
     Ablation(
         name="dense-ner",
