@@ -62,13 +62,13 @@ format: $(INSTALLED) ## rewrite the code in ruff's format
 bench: $(INSTALLED) ## measure the speed of environments and agents
 	$(BIN)/python -m benchmarks.throughput $(BENCH_ARGS)
 
-report: $(INSTALLED) ## figures and tables of the committed results, in runs/report
-	$(BIN)/python -m benchmarks.report --out runs/report
+report: $(INSTALLED) ## figures, tables and a page of the committed results, in docs/report/
+	$(BIN)/python -m benchmarks.report
 
 pages: $(INSTALLED) ## write docs/environments/ and docs/agents/ from the code
 	$(BIN)/python docs/reference_pages.py
 
-docs: pages ## build the documentation as a site, in site/
+docs: pages report ## build the documentation as a site, in site/
 	$(BIN)/mkdocs build --strict
 
 build: $(INSTALLED) ## a wheel, in dist/

@@ -1,6 +1,6 @@
 """A report of committed results: Markdown with its figures, and one HTML page that stands alone.
 
-python -m benchmarks.report --out runs/report
+python -m benchmarks.report
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ from benchmarks.report_parts import (
 )
 
 RESULTS = Path(__file__).parent / "results"
+REPORT = Path(__file__).parents[1] / "docs" / "report"
+"""Where that of the committed results is kept, without the page, which is made of it."""
 TITLE = "textenvs: benchmark report"
 
 
@@ -51,7 +53,7 @@ class Settings:
     """Records of `benchmarks.randomness`."""
     answers: Path | None = field(default_factory=partial(committed, "answers.jsonl"))
     """Its answers."""
-    out: Path = Path("runs/report")
+    out: Path = REPORT
     """A folder: report.md with its figures, report.html."""
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import html
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
@@ -19,7 +18,7 @@ from benchmarks.learning_figures import (
     scores_figure,
 )
 from benchmarks.learning_table import aggregate, aggregated, section
-from benchmarks.measurement_table import markdown_table, measurement_of
+from benchmarks.measurement_table import markdown_table
 from benchmarks.randomness import (
     ENV,
     SOURCE_TRAININGS,
@@ -30,8 +29,9 @@ from benchmarks.randomness import (
     sweep_table,
 )
 from benchmarks.records import Record
-from benchmarks.scaling import growth_of, growth_table
+from benchmarks.scaling import growth_table
 from benchmarks.speed_figures import growths_figure, ratios_figure
+from benchmarks.speed_results import read_speed
 from benchmarks.study_figures import (
     ablation_figure,
     answers_figure,
@@ -170,13 +170,7 @@ def speed_part(path: Path) -> Part:
     Raises:
         ValueError: it has none.
     """
-    try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-        measured = [measurement_of(each) for each in facts["measurements"]]
-        growths = [growth_of(each) for each in facts["growths"]]
-        origin = _origin_of_speed(facts)
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is no file of benchmarks.throughput: {error!r}") from error
+    measured, growths, origin = read_speed(path)
     name = path.stem.removeprefix("speed-").removeprefix("speed") or "all"
     parts = [Part(f"## Speed: {name}\n\n{origin}\n", {})]
     text = (
@@ -201,15 +195,6 @@ def speed_part(path: Path) -> Part:
     return joined(parts)
 
 
-def _origin_of_speed(facts: dict[str, Any]) -> str:
-    versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
-    machine = facts["machine"]
-    return (
-        f"`{facts['command']}`, commit `{facts['commit']}`, {versions}; {machine['platform']}, "
-        f"{machine['cores']} cores, torch with {facts['threads']} thread(s)."
-    )
-
-
 def origins_part(records: Sequence[Record]) -> Part:
     """Where each training comes from."""
     rows = [
@@ -220,7 +205,8 @@ def origins_part(records: Sequence[Record]) -> Part:
     return Part(
         "## Where the learning results come from\n\n"
         f"{_software(records)}\n\n"
-        "<details>\n<summary>Each training: its score, commit and command</summary>\n\n"
+        '<details markdown="1">\n'
+        "<summary>Each training: its score, commit and command</summary>\n\n"
         "| environment | agent | seed | score | commit | commands |\n|---|---|---|---|---|---|\n"
         + "\n".join(rows)
         + "\n\n</details>\n",

@@ -3,7 +3,8 @@
 python -m benchmarks.tables_in_docs
 
 A table stands between `<!-- results: ENV -->` and `<!-- end -->`; `summary` in place of ENV is that
-of all environments, `libraries` that of other libraries.
+of all environments, `libraries` that of other libraries, `speed-PART` what was measured of a part,
+`speeds` the ratios of models of one kind beside other programs.
 """
 
 from __future__ import annotations
@@ -14,12 +15,27 @@ from pathlib import Path
 
 from benchmarks import libraries
 from benchmarks.learning_table import section, summary
+from benchmarks.measurement_table import markdown_table
 from benchmarks.records import Record, read_records
+from benchmarks.scaling import growth_table
+from benchmarks.speed_results import SpeedResults, read_speed
 
 ROOT = Path(__file__).parents[1]
-PAGES = tuple(ROOT / page for page in ("README.md", "docs/results.md", "docs/your_agent.md"))
-LIBRARIES = ROOT / "benchmarks" / "results" / "libraries.jsonl"
-CORE = ROOT / "benchmarks" / "results" / "core.jsonl"
+PAGES = tuple(
+    ROOT / page for page in ("README.md", "docs/results.md", "docs/your_agent.md", "docs/speed.md")
+)
+RESULTS = ROOT / "benchmarks" / "results"
+LIBRARIES = RESULTS / "libraries.jsonl"
+CORE = RESULTS / "core.jsonl"
+SPEEDS = (
+    ("agents", r"acting, .* \d+ tokens", "generate", "acting, beside `generate(do_sample=True)`"),
+    ("agents", r"acting, .*ragged.*", "generate", "the same with answers of unequal lengths"),
+    ("training", r"PPO.*", "stable-baselines3 PPO", "PPO, beside stable-baselines3's"),
+    ("training", r"stable.*", "stable-baselines3 PPO", "stable-baselines3's PPO with `agents.sb3`"),
+    ("training", r"DQN.*", "stable-baselines3 DQN", "DQN, beside stable-baselines3's"),
+    ("training", r"PPO.*\d", r"trl.*", "PPO, beside TRL's RLOO, GRPO and, of an older TRL, PPO"),
+)
+"""Part, what is measured, against what, and how the README calls it."""
 PLACE = re.compile(r"(<!-- results: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -46,10 +62,35 @@ def table_named(name: str, records: Sequence[Record]) -> str:
         return summary(records)
     if name == "libraries":
         return libraries.table(LIBRARIES)
+    if name == "speeds":
+        return speeds_table()
+    if name.startswith("speed-"):
+        return speed_table(read_speed(RESULTS / f"{name}.json"))
     runs = [record for record in records if record.env == name]
     if not runs:
         raise ValueError(f"there are no results of {name}, whose table is wanted")
     return section(runs)
+
+
+def speed_table(results: SpeedResults) -> str:
+    """What was measured, how costs grow, and where it comes from."""
+    parts = [markdown_table(results.measured)] if results.measured else []
+    parts += [growth_table(results.growths)] if results.growths else []
+    return "\n\n".join([*parts, results.origin])
+
+
+def speeds_table() -> str:
+    """A line a comparison: its ratio, from the lowest to the highest where there are several."""
+    lines = ["| | times as fast |", "|---|---|"]
+    for part, what, against, called in SPEEDS:
+        found = [
+            f"{m.ratio:.2g}"
+            for m in read_speed(RESULTS / f"speed-{part}.json").measured
+            if re.fullmatch(what, m.what) and re.fullmatch(against, m.against)
+        ]
+        ends = dict.fromkeys((min(found, key=float), max(found, key=float)))
+        lines.append(f"| {called} | {' to '.join(ends)} |")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

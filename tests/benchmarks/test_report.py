@@ -18,8 +18,8 @@ from benchmarks.measuring import Measurement
 from benchmarks.page import as_page
 from benchmarks.randomness import SOURCE_TRAININGS, SWEPT_TRAININGS, Answers
 from benchmarks.records import Record, read_records, write_records
-from benchmarks.report import Settings
-from benchmarks.report_parts import Part
+from benchmarks.report import REPORT, Settings
+from benchmarks.report_parts import FIGURES, Part
 from benchmarks.scaling import growth, growth_of
 from benchmarks.study_figures import ablation_figure
 from benchmarks.tables_in_docs import CORE
@@ -127,11 +127,12 @@ def test_the_same_results_give_the_same_report(settings: Settings, made: Part) -
     assert all(made.images[address] == svg for address, svg in again.images.items())
 
 
-def test_what_is_committed_can_be_reported() -> None:
-    """As `make report` does."""
-    found = Settings()
-    assert found.learning[0].exists()
-    assert found.ablations is None or found.ablations.exists()
+def test_the_committed_report_is_that_of_the_committed_results() -> None:
+    made = report.report(Settings())
+    text = (REPORT / "report.md").read_text(encoding="utf-8")
+    assert text == made.text, "run python -m benchmarks.report"
+    drawn = {path.relative_to(REPORT).as_posix() for path in REPORT.glob(f"{FIGURES}/*")}
+    assert drawn == made.images.keys()
 
 
 def test_two_figures_of_one_address() -> None:

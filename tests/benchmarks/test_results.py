@@ -7,10 +7,12 @@ import math
 import re
 from pathlib import Path
 from statistics import mean
+from typing import get_args
 
 import gymnasium
 import pytest
 
+from benchmarks import throughput
 from benchmarks.learning_table import summary
 from benchmarks.libraries import CONTESTANTS
 from benchmarks.records import CLONED, read_records
@@ -25,7 +27,11 @@ RECORDS = read_records([CORE])
 def test_the_tables_of_a_page_are_those_of_the_results(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert with_tables(text, RECORDS) == text, "run python -m benchmarks.tables_in_docs"
-    wanted = {"README.md": ["summary"], "your_agent.md": ["libraries"]}.get(page.name, IDS)
+    wanted = {
+        "README.md": ["summary", "speeds"],
+        "your_agent.md": ["libraries"],
+        "speed.md": [f"speed-{part}" for part in get_args(throughput.Part)],
+    }.get(page.name, IDS)
     assert sorted(re.findall("<!-- results: (.*) -->", text)) == sorted(wanted)
 
 
