@@ -180,20 +180,27 @@ LABELS = {
 
 
 def ablation_table(ablation: Ablation, records: Sequence[Record]) -> str:
-    """Markdown: a line a variant; means over seeds with 95 % t intervals."""
+    """Markdown: a line a variant; means over seeds with 95 % t intervals.
+
+    Differences are from the first variant with the same seed.
+    """
     lines = [
-        "| variant | score on the test split [95 %] | its start | minutes | seeds |",
-        "|---|---|---|---|---|",
+        "| variant | score on the test split [95 %] | its start | "
+        "difference from the first, seed by seed [95 %] | minutes | seeds |",
+        "|---|---|---|---|---|---|",
     ]
+    first = {run.seed: run.score() for run in runs_of(ablation, ablation.variants[0], records)}
     for name in ablation.variants:
         own = runs_of(ablation, name, records)
         if own:
             starts = [run.score(CLONED) for run in own if CLONED in run.scores]
             start = str(spread(starts, 0, 1)) if starts else "random weights"
+            pairs = [run.score() - first[run.seed] for run in own if run.seed in first]
+            difference = str(spread(pairs)) if pairs and name != ablation.variants[0] else ""
             minutes = spread([run.training_seconds / 60 for run in own]).mean
             lines.append(
                 f"| {LABELS[ablation.env, name]} | {spread([run.score() for run in own], 0, 1)} | "
-                f"{start} | {minutes:.1f} | {len(own)} |"
+                f"{start} | {difference} | {minutes:.1f} | {len(own)} |"
             )
     return "\n".join(lines)
 

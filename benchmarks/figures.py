@@ -1,18 +1,20 @@
 """How all figures look: size, colours that the colour-blind tell apart, the same for each agent.
 
 The colours are those of Okabe & Ito 2008, "Color Universal Design"; agents of one colour differ in
-their markers.
+their markers, an agent's variants in shades and markers.
 """
 
 from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
@@ -67,6 +69,32 @@ OTHERS = tuple(
 def look(agent: str) -> Look:
     """How an agent is drawn; variants of it, as ppo+kl, as itself."""
     return LOOKS.get(agent.partition("+")[0], Look(BLACK, "o"))
+
+
+SHADES = (0.0, -0.55, 0.45, -0.3, 0.65)
+"""Of an agent's colour, for its variants: towards black by so much, or towards white."""
+MARKERS = "o^sDvPX"
+
+
+def variant_looks(names: Sequence[str]) -> list[Look]:
+    """How variants of agents are drawn side by side: in shades of the agent's colour.
+
+    Args:
+        names: each an agent's short name, with or without what is particular to it: ppo, ppo+kl.
+
+    >>> [look.colour for look in variant_looks(["ppo", "dqn", "ppo+kl"])]
+    ['#0072b2', '#d55e00', '#003350']
+    """
+    looks = []
+    before: dict[str, int] = {}
+    for name, marker in zip(names, MARKERS, strict=False):
+        colour = look(name).colour
+        nth = before[colour] = before.get(colour, -1) + 1
+        end, share = ("white" if SHADES[nth] > 0 else "black"), abs(SHADES[nth])
+        pairs = zip(to_rgb(colour), to_rgb(end), strict=True)
+        red, green, blue = (own + share * (other - own) for own, other in pairs)
+        looks.append(Look(to_hex((red, green, blue)), marker))
+    return looks
 
 
 def new_figure(

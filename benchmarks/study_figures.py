@@ -8,7 +8,7 @@ from statistics import mean, stdev
 from matplotlib.figure import Figure
 
 from benchmarks.ablations import LABELS, Ablation, runs_of
-from benchmarks.figures import BLUE, GREY, OTHERS, VERMILLION, legend, new_figure
+from benchmarks.figures import GREY, legend, look, new_figure, variant_looks
 from benchmarks.learning_figures import draw_scores, mean_curve
 from benchmarks.randomness import (
     ALL,
@@ -29,15 +29,15 @@ def ablation_figure(ablation: Ablation, records: Sequence[Record]) -> Figure:
         (name, runs) for name in ablation.variants if (runs := runs_of(ablation, name, records))
     ]
     figure, (curves, scores) = new_figure(3.4, columns=2, width_ratios=(3, 2))
-    for row, (name, runs) in enumerate(found):
-        colour, marker = OTHERS[row]
+    looks = variant_looks([name for name, _ in found])
+    for row, ((name, runs), (colour, marker)) in enumerate(zip(found, looks, strict=True)):
         curve = mean_curve(runs, "timesteps")
         curves.plot(
             curve.x / 1e3, curve.middle, color=colour, marker=marker, markevery=8, markersize=5,
             label=LABELS[ablation.env, name],
         )  # fmt: skip
         curves.fill_between(curve.x / 1e3, curve.low, curve.high, color=colour, alpha=0.15, lw=0)
-        draw_scores(scores, row, [run.score() for run in runs], OTHERS[row])
+        draw_scores(scores, row, [run.score() for run in runs], looks[row])
     score_name = found[0][1][0].score_name
     curves.set_xlabel("actions (thousands)")
     curves.set_ylabel(f"{score_name}, validation split")
@@ -56,8 +56,9 @@ def sources_figure(records: Sequence[Record]) -> Figure:
         if len(scores := scores_of(records, name)) > 1
     ]
     figure, (left, right) = new_figure(2.6, columns=2, sharey=True, width_ratios=(3, 2))
+    one_source, all_sources = variant_looks(["ppo", "ppo"])
     for row, (name, _, scores) in enumerate(variants):
-        colour = VERMILLION if name.endswith(ALL) else BLUE
+        colour = (all_sources if name.endswith(ALL) else one_source).colour
         left.plot(scores, [row] * len(scores), "o", color=colour, alpha=0.55, markeredgewidth=0)
         left.plot(mean(scores), row, "|", color=colour, markersize=20, markeredgewidth=2)
         value, low, high = deviation(scores)
@@ -79,10 +80,13 @@ def sweeps_figure(records: Sequence[Record]) -> Figure:
     for axes, sweep in zip(panels, SWEEPS, strict=True):
         found = [(v, scores) for v in sweep.values
                  if (scores := scores_of(records, sweep.variant(v)))]  # fmt: skip
+        colour = look(sweep.algorithm).colour
         for place, (_, scores) in enumerate(found):
-            axes.plot([place] * len(scores), scores, "o", color=BLUE, alpha=0.5, markeredgewidth=0)
+            axes.plot(
+                [place] * len(scores), scores, "o", color=colour, alpha=0.5, markeredgewidth=0
+            )
         axes.plot(
-            range(len(found)), [mean(scores) for _, scores in found], color=BLUE, marker="_",
+            range(len(found)), [mean(scores) for _, scores in found], color=colour, marker="_",
             markersize=16, linestyle="" if sweep is STRATEGY else "-",
         )  # fmt: skip
         axes.set_xticks(range(len(found)), [str(value) for value, _ in found], fontsize=8)
@@ -97,8 +101,9 @@ def answers_figure(answers: Sequence[Answers]) -> Figure:
     """Each trained agent's scores, greedy and sampled."""
     figure, (axes,) = new_figure(2.8)
     seeds = sorted({each.seed for each in answers})
-    for number, temperature in enumerate((0.0, *ANSWER_TEMPERATURES)):
-        colour, marker = OTHERS[number]
+    temperatures = (0.0, *ANSWER_TEMPERATURES)
+    looks = variant_looks(["ppo"] * len(temperatures))
+    for number, (temperature, (colour, marker)) in enumerate(zip(temperatures, looks, strict=True)):
         own = {each.seed: each.scores for each in answers if each.temperature == temperature}
         label = f"sampled, temperature {temperature}" if temperature else "the likeliest actions"
         places = [place + 0.2 * (number - 1) for place, seed in enumerate(seeds) if seed in own]

@@ -62,6 +62,23 @@ def test_every_variant_of_an_ablation_is_trained() -> None:
     assert {(a.env, name) for a in ABLATIONS for name in a.variants} == set(LABELS)
 
 
+def test_differences_are_of_one_seed() -> None:
+    """0.1 and 0.3 above the first: 0.2, and half a width of 12.71 x 0.1414 / sqrt(2)."""
+    score = {"low": 0.0, "high": 1.0}
+    runs = [
+        Record(
+            env="TextNER-v0", agent=agent, label="PPO", seed=seed, score_name="f1",
+            scores={"PPO": {"f1": {"value": value, **score}}}, episodes=8, curve=[], timesteps=64,
+            training_seconds=60.0, parameters=9, commands=[], provenance={},
+        )
+        for agent, values in (("ppo", (0.2, 0.6)), ("ppo+scratch", (0.5, 0.7)))
+        for seed, value in enumerate(values)
+    ]  # fmt: skip
+    _, _, first, second = ablations.ablation_table(ABLATIONS[0], runs).splitlines()
+    assert first.split(" | ")[3] == ""
+    assert second.split(" | ")[3] == "0.200 [-1.071, 1.471]"
+
+
 def test_ablations(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
