@@ -15,11 +15,14 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from agents.checkpoint import write_atomically
 from agents.run_files import RESULTS
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
 """That this process may use."""
-LOG, COMMANDS = "train.log", "commands.json"
+LOG = "train.log"
+COMMANDS = "commands.json"
+"""Those of a cell that went well."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,13 +59,9 @@ class Cell:
 
     @property
     def finished(self) -> bool:
-        """Whether its results are there, of these commands."""
+        """Whether it went well, by these commands."""
         path = self.folder / COMMANDS
-        return (
-            (self.folder / RESULTS).exists()
-            and path.exists()
-            and json.loads(path.read_text("utf-8")) == self.commands
-        )
+        return path.exists() and json.loads(path.read_text("utf-8")) == self.commands
 
     @property
     def log(self) -> Path:
@@ -72,8 +71,7 @@ class Cell:
     def run(self) -> bool:
         """Train; whether it went well. Without its start it does not."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / RESULTS).unlink(missing_ok=True)
-        (self.folder / COMMANDS).write_text(json.dumps(self.commands) + "\n", "utf-8")
+        (self.folder / COMMANDS).unlink(missing_ok=True)
         with open(self.log, "w", encoding="utf-8") as log:
             if self.start is not None and not self.start.finished:
                 log.write(f"its start failed: see {self.start.log}\n")
@@ -86,8 +84,9 @@ class Cell:
                 check=False,
             )
         if ended.returncode:
-            (self.folder / RESULTS).unlink(missing_ok=True)  # it is not finished
-        return ended.returncode == 0
+            return False
+        write_atomically(self.folder / COMMANDS, (json.dumps(self.commands) + "\n").encode())
+        return True
 
     def results(self) -> dict[str, Any]:
         """What the run wrote."""

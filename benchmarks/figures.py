@@ -57,10 +57,11 @@ LOOKS: dict[str, Look] = {
     "bc": Look(GREY, "*"),
 }
 """An agent's short name -> how it is drawn."""
+MARKERS = "o^sDvPX"
 OTHERS = tuple(
     Look(colour, marker)
     for colour, marker in zip(
-        (BLUE, ORANGE, GREEN, VERMILLION, SKY, PURPLE, BLACK), "o^sDvPX", strict=True
+        (BLUE, ORANGE, GREEN, VERMILLION, SKY, PURPLE, BLACK), MARKERS, strict=True
     )
 )
 """For what is no agent, in this order."""
@@ -72,29 +73,46 @@ def look(agent: str) -> Look:
 
 
 SHADES = (0.0, -0.55, 0.45, -0.3, 0.65)
-"""Of an agent's colour, for its variants: towards black by so much, or towards white."""
-MARKERS = "o^sDvPX"
+"""Of a colour: towards black by so much, or towards white."""
+
+
+def shades(colour: str, count: int) -> list[str]:
+    """A colour, and others that are darker and lighter in turn.
+
+    >>> shades("#0072B2", 2)
+    ['#0072b2', '#003350']
+
+    Raises:
+        ValueError: more are wanted than can be told apart.
+    """
+    if count > len(SHADES):
+        raise ValueError(f"of one colour {count} shades are wanted; there are {len(SHADES)}")
+    found = []
+    for shade in SHADES[:count]:
+        end = to_rgb("white" if shade > 0 else "black")
+        pairs = zip(to_rgb(colour), end, strict=True)
+        red, green, blue = (own + abs(shade) * (other - own) for own, other in pairs)
+        found.append(to_hex((red, green, blue)))
+    return found
 
 
 def variant_looks(names: Sequence[str]) -> list[Look]:
     """How variants of agents are drawn side by side: in shades of the agent's colour.
 
+    >>> [look.colour for look in variant_looks(["ppo", "dqn", "ppo+kl"])]
+    ['#0072b2', '#d55e00', '#003350']
+
     Args:
         names: each an agent's short name, with or without what is particular to it: ppo, ppo+kl.
 
-    >>> [look.colour for look in variant_looks(["ppo", "dqn", "ppo+kl"])]
-    ['#0072b2', '#d55e00', '#003350']
+    Raises:
+        ValueError: there are more than can be told apart.
     """
-    looks = []
-    before: dict[str, int] = {}
-    for name, marker in zip(names, MARKERS, strict=False):
-        colour = look(name).colour
-        nth = before[colour] = before.get(colour, -1) + 1
-        end, share = ("white" if SHADES[nth] > 0 else "black"), abs(SHADES[nth])
-        pairs = zip(to_rgb(colour), to_rgb(end), strict=True)
-        red, green, blue = (own + share * (other - own) for own, other in pairs)
-        looks.append(Look(to_hex((red, green, blue)), marker))
-    return looks
+    if len(names) > len(MARKERS):
+        raise ValueError(f"{len(names)} variants are to be drawn; there are {len(MARKERS)} markers")
+    own = [look(name).colour for name in names]
+    left = {colour: iter(shades(colour, own.count(colour))) for colour in own}
+    return [Look(next(left[c]), marker) for c, marker in zip(own, MARKERS, strict=False)]
 
 
 def new_figure(

@@ -13,6 +13,8 @@ from agents.provenance import PROVENANCE
 from benchmarks.cells import Cell
 from benchmarks.suites import CLONE
 
+RESULTS = Path(__file__).parent / "results"
+"""The committed ones."""
 CLONED = "cloned"
 """How `agents.train` labels what its start, a clone, scores."""
 

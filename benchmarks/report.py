@@ -15,7 +15,7 @@ import tyro
 from agents.checkpoint import write_atomically
 from benchmarks.page import as_page
 from benchmarks.randomness import read_answers
-from benchmarks.records import read_records
+from benchmarks.records import RESULTS, read_records
 from benchmarks.report_parts import (
     FIGURES,
     Part,
@@ -27,7 +27,6 @@ from benchmarks.report_parts import (
     speed_part,
 )
 
-RESULTS = Path(__file__).parent / "results"
 REPORT = Path(__file__).parents[1] / "docs" / "report"
 """Where that of the committed results is kept, without the page, which is made of it."""
 TITLE = "textenvs: benchmark report"
@@ -54,7 +53,7 @@ class Settings:
     answers: Path | None = field(default_factory=partial(committed, "answers.jsonl"))
     """Its answers."""
     out: Path = REPORT
-    """A folder: report.md with its figures, report.html."""
+    """A folder: report.md with its figures, page.html."""
 
 
 def report(settings: Settings) -> Part:
@@ -81,12 +80,15 @@ def report(settings: Settings) -> Part:
 
 
 def write(part: Part, out: Path) -> None:
-    """Write report.md with its figures, and report.html, into a folder."""
+    """Write report.md with its figures, and page.html, into a folder; other figures in it go."""
     (out / FIGURES).mkdir(parents=True, exist_ok=True)
+    for path in (out / FIGURES).glob("*.svg"):
+        if path.relative_to(out).as_posix() not in part.images:
+            path.unlink()
     for address, svg in part.images.items():
         write_atomically(out / address, svg.encode())
     write_atomically(out / "report.md", part.text.encode())
-    write_atomically(out / "report.html", as_page(part.text, TITLE, part.images).encode())
+    write_atomically(out / "page.html", as_page(part.text, TITLE, part.images).encode())
 
 
 def main() -> None:
@@ -97,7 +99,7 @@ def main() -> None:
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
-    print(f"in {settings.out}: report.md, {FIGURES}, report.html")
+    print(f"in {settings.out}: report.md, {FIGURES}, page.html")
 
 
 if __name__ == "__main__":

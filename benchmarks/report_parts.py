@@ -119,7 +119,8 @@ def ablations_part(records: Sequence[Record]) -> Part:
     parts = [
         Part(
             "## Ablations\n\nVariants that differ in what their labels say, with equal numbers of "
-            "actions. Curves and points as above.\n",
+            "actions. Differences are from the last line above that has none, which is the usual "
+            "way. Curves and points as above.\n",
             {},
         )
     ]
@@ -206,7 +207,8 @@ def origins_part(records: Sequence[Record]) -> Part:
         "## Where the learning results come from\n\n"
         f"{_software(records)}\n\n"
         '<details markdown="1">\n'
-        "<summary>Each training: its score, commit and command</summary>\n\n"
+        "<summary>Each training: its score, its commit, and the commands of that commit</summary>"
+        "\n\n"
         "| environment | agent | seed | score | commit | commands |\n|---|---|---|---|---|---|\n"
         + "\n".join(rows)
         + "\n\n</details>\n",

@@ -24,10 +24,12 @@ def read_speed(path: Path) -> SpeedResults:
     """What a file says.
 
     Raises:
-        ValueError: it is none of `benchmarks.throughput`.
+        ValueError: it is none of `benchmarks.throughput`, or of a smoke run.
     """
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
+        if facts["quick"]:
+            raise ValueError(f"{path} is of a smoke run, whose numbers mean nothing")
         versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
         machine = facts["machine"]
         origin = (

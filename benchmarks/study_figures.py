@@ -8,7 +8,7 @@ from statistics import mean, stdev
 from matplotlib.figure import Figure
 
 from benchmarks.ablations import LABELS, Ablation, runs_of
-from benchmarks.figures import GREY, legend, look, new_figure, variant_looks
+from benchmarks.figures import GREY, MARKERS, legend, look, new_figure, shades, variant_looks
 from benchmarks.learning_figures import draw_scores, mean_curve
 from benchmarks.randomness import (
     ALL,
@@ -30,14 +30,15 @@ def ablation_figure(ablation: Ablation, records: Sequence[Record]) -> Figure:
     ]
     figure, (curves, scores) = new_figure(3.4, columns=2, width_ratios=(3, 2))
     looks = variant_looks([name for name, _ in found])
-    for row, ((name, runs), (colour, marker)) in enumerate(zip(found, looks, strict=True)):
+    for row, ((name, runs), drawn) in enumerate(zip(found, looks, strict=True)):
         curve = mean_curve(runs, "timesteps")
+        x = curve.x / 1e3
         curves.plot(
-            curve.x / 1e3, curve.middle, color=colour, marker=marker, markevery=8, markersize=5,
+            x, curve.middle, color=drawn.colour, marker=drawn.marker, markevery=8, markersize=5,
             label=LABELS[ablation.env, name],
         )  # fmt: skip
-        curves.fill_between(curve.x / 1e3, curve.low, curve.high, color=colour, alpha=0.15, lw=0)
-        draw_scores(scores, row, [run.score() for run in runs], looks[row])
+        curves.fill_between(x, curve.low, curve.high, color=drawn.colour, alpha=0.15, lw=0)
+        draw_scores(scores, row, [run.score() for run in runs], drawn)
     score_name = found[0][1][0].score_name
     curves.set_xlabel("actions (thousands)")
     curves.set_ylabel(f"{score_name}, validation split")
@@ -56,9 +57,9 @@ def sources_figure(records: Sequence[Record]) -> Figure:
         if len(scores := scores_of(records, name)) > 1
     ]
     figure, (left, right) = new_figure(2.6, columns=2, sharey=True, width_ratios=(3, 2))
-    one_source, all_sources = variant_looks(["ppo", "ppo"])
+    one_source, all_sources = shades(look("ppo").colour, 2)
     for row, (name, _, scores) in enumerate(variants):
-        colour = (all_sources if name.endswith(ALL) else one_source).colour
+        colour = all_sources if name.endswith(ALL) else one_source
         left.plot(scores, [row] * len(scores), "o", color=colour, alpha=0.55, markeredgewidth=0)
         left.plot(mean(scores), row, "|", color=colour, markersize=20, markeredgewidth=2)
         value, low, high = deviation(scores)
@@ -102,14 +103,16 @@ def answers_figure(answers: Sequence[Answers]) -> Figure:
     figure, (axes,) = new_figure(2.8)
     seeds = sorted({each.seed for each in answers})
     temperatures = (0.0, *ANSWER_TEMPERATURES)
-    looks = variant_looks(["ppo"] * len(temperatures))
-    for number, (temperature, (colour, marker)) in enumerate(zip(temperatures, looks, strict=True)):
+    colours = shades(look("ppo").colour, len(temperatures))
+    for number, (temperature, colour) in enumerate(zip(temperatures, colours, strict=True)):
         own = {each.seed: each.scores for each in answers if each.temperature == temperature}
         label = f"sampled, temperature {temperature}" if temperature else "the likeliest actions"
         places = [place + 0.2 * (number - 1) for place, seed in enumerate(seeds) if seed in own]
         means = [mean(own[seed]) for seed in seeds if seed in own]
         errors = [stdev(own[s]) if len(own[s]) > 1 else 0.0 for s in seeds if s in own]
-        axes.errorbar(places, means, errors, fmt=marker, color=colour, label=label, capsize=3)
+        axes.errorbar(
+            places, means, errors, fmt=MARKERS[number], color=colour, label=label, capsize=3
+        )
     axes.set_xticks(range(len(seeds)), [str(seed) for seed in seeds])
     axes.set_xlabel("training (seed)")
     axes.set_ylabel("F1, test split")

@@ -16,7 +16,7 @@ from pathlib import Path
 from benchmarks import libraries
 from benchmarks.learning_table import section, summary
 from benchmarks.measurement_table import markdown_table
-from benchmarks.records import Record, read_records
+from benchmarks.records import RESULTS, Record, read_records
 from benchmarks.scaling import growth_table
 from benchmarks.speed_results import SpeedResults, read_speed
 
@@ -24,14 +24,18 @@ ROOT = Path(__file__).parents[1]
 PAGES = tuple(
     ROOT / page for page in ("README.md", "docs/results.md", "docs/your_agent.md", "docs/speed.md")
 )
-RESULTS = ROOT / "benchmarks" / "results"
 LIBRARIES = RESULTS / "libraries.jsonl"
 CORE = RESULTS / "core.jsonl"
 SPEEDS = (
     ("agents", r"acting, .* \d+ tokens", "generate", "acting, beside `generate(do_sample=True)`"),
-    ("agents", r"acting, .*ragged.*", "generate", "the same with answers of unequal lengths"),
+    ("agents", r"acting, .* ragged answers", "generate", "the same, answers of unequal lengths"),
     ("training", r"PPO.*", "stable-baselines3 PPO", "PPO, beside stable-baselines3's"),
-    ("training", r"stable.*", "stable-baselines3 PPO", "stable-baselines3's PPO with `agents.sb3`"),
+    (
+        "training",
+        r"stable.*",
+        "stable-baselines3 PPO",
+        "its PPO with `agents.sb3`, beside without",
+    ),
     ("training", r"DQN.*", "stable-baselines3 DQN", "DQN, beside stable-baselines3's"),
     ("training", r"PPO.*\d", r"trl.*", "PPO, beside TRL's RLOO, GRPO and, of an older TRL, PPO"),
 )
@@ -80,7 +84,11 @@ def speed_table(results: SpeedResults) -> str:
 
 
 def speeds_table() -> str:
-    """A line a comparison: its ratio, from the lowest to the highest where there are several."""
+    """A line a comparison: its ratio, from the lowest to the highest where there are several.
+
+    Raises:
+        ValueError: a comparison was not measured.
+    """
     lines = ["| | times as fast |", "|---|---|"]
     for part, what, against, called in SPEEDS:
         found = [
@@ -88,6 +96,8 @@ def speeds_table() -> str:
             for m in read_speed(RESULTS / f"speed-{part}.json").measured
             if re.fullmatch(what, m.what) and re.fullmatch(against, m.against)
         ]
+        if not found:
+            raise ValueError(f"speed-{part}.json has nothing of: {called}")
         ends = dict.fromkeys((min(found, key=float), max(found, key=float)))
         lines.append(f"| {called} | {' to '.join(ends)} |")
     return "\n".join(lines)

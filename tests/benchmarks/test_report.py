@@ -31,6 +31,8 @@ MEASURED = Measurement(
     required=5.0,
 )  # fmt: skip
 
+NUMBER = re.compile(r"-?\b\d+\.\d+\b")
+"""Of a figure; last digits differ between processors."""
 GROWTH = growth("an update", "slots", (8, 16, 32), [[1e-3, 2e-3], [2e-3, 4e-3], [4e-3, 8e-3]])
 
 
@@ -51,7 +53,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     (folder / "answers.jsonl").write_text("".join(lines))
     origin = {
         "command": "python -m benchmarks.throughput", "commit": "0" * 40, "versions": {"a": "1"},
-        "machine": {"platform": "p", "cores": 2}, "threads": 1,
+        "machine": {"platform": "p", "cores": 2}, "threads": 1, "quick": False,
         "measurements": facts([MEASURED]), "growths": [GROWTH._asdict()],
     }  # fmt: skip
     (folder / "speed-agents.json").write_text(json.dumps(origin))
@@ -107,7 +109,7 @@ class Page(HTMLParser):
 
 def test_the_page_stands_alone(settings: Settings, made: Part) -> None:
     report.write(made, settings.out)
-    text = (settings.out / "report.html").read_text(encoding="utf-8")
+    text = (settings.out / "page.html").read_text(encoding="utf-8")
     page = Page()
     page.feed(text)
     assert page.addresses
@@ -131,8 +133,13 @@ def test_the_committed_report_is_that_of_the_committed_results() -> None:
     made = report.report(Settings())
     text = (REPORT / "report.md").read_text(encoding="utf-8")
     assert text == made.text, "run python -m benchmarks.report"
-    drawn = {path.relative_to(REPORT).as_posix() for path in REPORT.glob(f"{FIGURES}/*")}
-    assert drawn == made.images.keys()
+    figures = {path.relative_to(REPORT).as_posix(): path for path in REPORT.glob(f"{FIGURES}/*")}
+    assert figures.keys() == made.images.keys(), "run python -m benchmarks.report"
+    for address, svg in made.images.items():
+        there, here = (NUMBER.findall(x) for x in (figures[address].read_text("utf-8"), svg))
+        assert list(map(float, there)) == pytest.approx(list(map(float, here)), abs=0.01), (
+            f"{address} is stale: run python -m benchmarks.report"
+        )
 
 
 def test_two_figures_of_one_address() -> None:

@@ -63,7 +63,7 @@ def test_every_variant_of_an_ablation_is_trained() -> None:
 
 
 def test_differences_are_of_one_seed() -> None:
-    """0.1 and 0.3 above the first: 0.2, and half a width of 12.71 x 0.1414 / sqrt(2)."""
+    """0.1 and 0.3 above the first: 0.2, and 1.271 to either side, more than there is."""
     score = {"low": 0.0, "high": 1.0}
     runs = [
         Record(
@@ -76,7 +76,7 @@ def test_differences_are_of_one_seed() -> None:
     ]  # fmt: skip
     _, _, first, second = ablations.ablation_table(ABLATIONS[0], runs).splitlines()
     assert first.split(" | ")[3] == ""
-    assert second.split(" | ")[3] == "0.200 [-1.071, 1.471]"
+    assert second.split(" | ")[3] == "0.200 [-1.000, 1.000]"
 
 
 def test_ablations(

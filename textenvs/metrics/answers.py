@@ -148,12 +148,17 @@ class AnswerScores:
             if behind:
                 self._count_last(slots)
             return self._scores_of_counts(slots)
-        if behind.any():
+        if (behind == 1).any():
             self._count_last(slots[behind == 1])
-        f1, exact = self._scores_of_counts(slots)
-        for row in np.flatnonzero(behind > 1).tolist():
-            f1[row], exact[row] = self._scores_of_whole(int(slots[row]))
-        return f1, exact
+        whole = behind > 1
+        if not whole.any():
+            return self._scores_of_counts(slots)
+        scores = np.empty((2, len(slots)))
+        if not whole.all():
+            scores[:, ~whole] = self._scores_of_counts(slots[~whole])
+        for row in np.flatnonzero(whole).tolist():
+            scores[:, row] = self._scores_of_whole(int(slots[row]))
+        return scores[0], scores[1]
 
     def _scores_of_counts(self, slots: Slots) -> tuple[Any, Any]:
         _, common, in_order, counts = self._settled(slots)
