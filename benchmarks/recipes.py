@@ -73,7 +73,8 @@ RECIPES: dict[str, Recipe] = {
     ),
     "TextSummarization-v0": Recipe(
         timesteps=600_000,
-        clone="--model reader --episodes 500 --epochs 8 --learning-rate 1e-3 --validate-every 4",
+        clone="--model reader --head copy --episodes 500 --epochs 8 --learning-rate 1e-3 "
+        "--validate-every 4",
         shared="--validate-every 20",
         algorithms={
             "ppo": "--reward dense --lam 1 --temperature 0.5 "
