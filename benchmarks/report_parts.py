@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
-from benchmarks.ablations import ABLATIONS, ablation_table
+from benchmarks.ablations import ABLATIONS, ablation_table, runs_of
 from benchmarks.figures import as_svg
 from benchmarks.learning_figures import (
     aggregate_figure,
@@ -125,6 +125,8 @@ def ablations_part(records: Sequence[Record]) -> Part:
         )
     ]
     for ablation in ABLATIONS:
+        if not any(runs_of(ablation, name, records) for name in ablation.variants):
+            continue
         text = f"### {ablation.title}: {ablation.env}\n\n{ablation_table(ablation, records)}\n"
         figure = ablation_figure(ablation, records)
         parts += [
