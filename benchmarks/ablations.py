@@ -86,9 +86,15 @@ TRAININGS = (
             "--validate-every 10 --lam 1 --temperature 0.5 --entropy-coefficient 0 "
             "--learning-rate 3e-4 --warmup 0.02 --steps 4096 --minibatch-tokens 4096"
         ),
-        clones={"bc": RECIPES[SUMMARIZATION].clone},
+        clones={
+            "bc": RECIPES[SUMMARIZATION].clone,
+            "bc+lm": f"{RECIPES[SUMMARIZATION].clone} --head lm",
+        },
         variants={
             "ppo": PPO(label="PPO, dense", options="--reward dense"),
+            "ppo+lm": PPO(
+                label="PPO, dense, language-model head", start="bc+lm", options="--reward dense"
+            ),
             "ppo+terminal": PPO(label="PPO, terminal"),
             **{
                 f"ppo+kl-{weight}": PPO(
@@ -132,9 +138,15 @@ ABLATIONS = (
         groups=(("ppo", "ppo+clone-1000", "ppo+clone-100", "ppo+scratch", "ppo+imitation"),),
     ),
     Ablation(
-        name="head",
-        title="A head that copies from the prompt",
+        name="head-qa",
+        title="A head that copies from the prompt, answers",
         env=QA,
+        groups=(("ppo", "ppo+lm"),),
+    ),
+    Ablation(
+        name="head-summarization",
+        title="A head that copies from the prompt, summaries",
+        env=SUMMARIZATION,
         groups=(("ppo", "ppo+lm"),),
     ),
     Ablation(
