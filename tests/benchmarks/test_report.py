@@ -142,6 +142,17 @@ def test_the_committed_report_is_that_of_the_committed_results() -> None:
         )
 
 
+def test_findings_have_their_numbers_and_figures_from_the_report() -> None:
+    findings = (REPORT.parent / "findings.md").read_text(encoding="utf-8")
+    text = (REPORT / "report.md").read_text(encoding="utf-8")
+    numbers = set(re.findall(r"-?\b\d+\.\d{2,}\b", findings))
+    assert len(numbers) > 20
+    stale = sorted(number for number in numbers if number not in text)
+    assert not stale, "the report does not say these any more"
+    figures = re.findall(r"\]\(report/(figures/[^)]+)\)", findings)
+    assert set(figures) <= set(re.findall(r"\]\((figures/[^)]+)\)", text))
+
+
 def test_two_figures_of_one_address() -> None:
     part = Part("", {"a.svg": ""})
     with pytest.raises(ValueError, match=r"one address: a\.svg"):
