@@ -40,6 +40,16 @@ def provenance() -> dict[str, Any]:
     }
 
 
+def commit_of(origin: Mapping[str, Any]) -> str:
+    """The commit of a `provenance`, with -dirty if files differed from it.
+
+    >>> commit_of({"git": {"commit": "1f0", "changed": ["a.py"]}}), commit_of({"git": None})
+    ('1f0-dirty', 'unknown')
+    """
+    git = origin.get("git")
+    return str(git["commit"]) + "-dirty" * bool(git["changed"]) if git else "unknown"
+
+
 def environment_spec(env_id: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """What an environment was made from: its registered spec, and the options given to it."""
     spec = gymnasium.spec(env_id)

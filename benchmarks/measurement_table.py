@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import platform
-import shutil
-import subprocess
 from collections.abc import Sequence
 from dataclasses import asdict
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
+from agents.provenance import commit_of, provenance
 from benchmarks.measuring import Measurement
 
 HEADINGS = ("what", "measured", "unit", "against", "", "ratio [min, max]", "required", "met")
 NUMBERS = (1, 4, 5, 6)
 """The columns that stand to the right."""
-
-PACKAGES = ("textenvs", "gymnasium", "numpy", "torch", "transformers")
 
 
 def table(measurements: Sequence[Measurement]) -> str:
@@ -81,21 +74,9 @@ def measurement_of(facts: dict[str, Any]) -> Measurement:
 
 def surroundings() -> dict[str, Any]:
     """What the numbers were measured with."""
+    origin = provenance()
     return {
-        "commit": commit(),
-        "versions": {"python": platform.python_version()} | {p: version(p) for p in PACKAGES},
-        "machine": {"platform": platform.platform(), "cores": os.cpu_count()},
+        "commit": commit_of(origin),
+        "versions": origin["versions"],
+        "machine": origin["machine"],
     }
-
-
-def commit() -> str:
-    """The checked-out commit, with `-dirty` if files differ from it; "unknown" without git."""
-    git = shutil.which("git")
-    if git is None:
-        return "unknown"
-    command = [git, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    here = Path(__file__).parent
-    described = subprocess.run(  # noqa: S603  a fixed command
-        command, cwd=here, capture_output=True, text=True, check=False
-    )
-    return described.stdout.strip() or "unknown"

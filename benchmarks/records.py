@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from agents.checkpoint import write_atomically
-from agents.provenance import PROVENANCE
+from agents.provenance import PROVENANCE, commit_of
 from benchmarks.cells import Cell
 from benchmarks.suites import CLONE
 
@@ -74,10 +74,7 @@ class Record(NamedTuple):
 
     def commit(self) -> str:
         """What it was trained with; "unknown" if no repository said."""
-        git = self.provenance.get("git")
-        if not git:
-            return "unknown"
-        return str(git["commit"]) + ("-dirty" if git["changed"] else "")
+        return commit_of(self.provenance)
 
 
 def record_of(cell: Cell) -> Record:
