@@ -23,6 +23,7 @@ from benchmarks.randomness import (
     ENV,
     SOURCE_TRAININGS,
     SWEEPS,
+    SWEPT_TRAININGS,
     Answers,
     answers_table,
     sources_table,
@@ -150,11 +151,20 @@ def randomness_part(records: Sequence[Record], answers: Sequence[Answers]) -> Pa
         shown("sources", "Scores of the same training by what is drawn anew",
               sources_figure(records)),
         *([answers_part(answers)] if answers else []),
-        Part("### Settings of exploration\n", {}),
-        shown("sweeps", "Scores over epsilon, temperature, top-p and strategies",
-              sweeps_figure(records)),
     ]  # fmt: skip
-    parts += [Part(sweep_table(sweep, records) + "\n", {}) for sweep in SWEEPS]
+    if any(record.agent in SWEPT_TRAININGS.variants for record in records):
+        parts.append(sweeps_part(records))
+    return joined(parts)
+
+
+def sweeps_part(records: Sequence[Record]) -> Part:
+    """Settings of exploration, value by value."""
+    alternative = "Scores over epsilon, temperature, top-p and strategies"
+    parts = [
+        Part("### Settings of exploration\n", {}),
+        shown("sweeps", alternative, sweeps_figure(records)),
+        *(Part(sweep_table(sweep, records) + "\n", {}) for sweep in SWEEPS),
+    ]
     return joined(parts)
 
 
