@@ -44,6 +44,8 @@ class Settings:
 
     learning: tuple[Path, ...] = (RESULTS / "core.jsonl",)
     """Records of `benchmarks.learning`."""
+    real: Path | None = field(default_factory=partial(committed, "real.jsonl"))
+    """Those on published data."""
     speed: tuple[Path, ...] = tuple(sorted(RESULTS.glob("speed*.json")))
     """Files of `benchmarks.throughput --out`."""
     ablations: Path | None = field(default_factory=partial(committed, "ablations.jsonl"))
@@ -65,6 +67,10 @@ def report(settings: Settings) -> Part:
     """
     records = read_records(settings.learning)
     parts = [Part(f"# {TITLE}\n", {}), learning_part(records)]
+    if settings.real is not None:
+        found = read_records([settings.real])
+        parts.append(learning_part(found, "Learning on published data", "real-"))
+        records += found
     if settings.ablations is not None:
         found = read_records([settings.ablations])
         parts.append(ablations_part(found))

@@ -76,18 +76,23 @@ def shown(name: str, alternative: str, figure: Figure) -> Part:
     return Part(f"![{alternative}]({address})\n", {address: as_svg(figure)})
 
 
-def learning_part(records: Sequence[Record]) -> Part:
-    """Scores, statistics over environments, learning curves."""
+def learning_part(records: Sequence[Record], title: str = "Learning", prefix: str = "") -> Part:
+    """Scores, statistics over environments, learning curves.
+
+    Args:
+        records: of the trainings.
+        title: of the part.
+        prefix: of the names of its figures.
+    """
     envs = list(dict.fromkeys(record.env for record in records))
     seeds = {record.seed for record in records}
     parts = [
         Part(
-            "## Learning\n\n"
-            f"{len(records)} trainings, {len(seeds)} seeds. All algorithms of a seed go on from "
-            "one clone of the expert (`cloned`). Scores are of the whole test split, by the "
-            "likeliest actions of the checkpoint that was best on the validation split. Tables "
-            "have means over seeds with 95 % intervals of Student's t; curves have means over "
-            "seeds, and the lowest and highest seed.\n",
+            f"## {title}\n\n{len(records)} trainings, {len(seeds)} seeds. "
+            "All algorithms of a seed go on from one clone of the expert (`cloned`). Scores are "
+            "of the whole test split, by the likeliest actions of the checkpoint that was best on "
+            "the validation split. Tables have means over seeds with 95 % intervals of Student's "
+            "t; curves have means over seeds, and the lowest and highest seed.\n",
             {},
         )
     ]
@@ -95,9 +100,9 @@ def learning_part(records: Sequence[Record]) -> Part:
     if found is not None:
         parts += [
             Part(f"### Over environments\n\n{aggregate(records)}\n", {}),
-            shown("aggregate", "Interquartile mean and optimality gap of agents",
+            shown(f"{prefix}aggregate", "Interquartile mean and optimality gap of agents",
                   aggregate_figure(found)),
-            shown("profiles", "Share of runs above each score", profiles_figure(found)),
+            shown(f"{prefix}profiles", "Share of runs above each score", profiles_figure(found)),
             Part(
                 "Intervals are of the stratified bootstrap over seeds, 95 % "
                 "(Agarwal et al. 2021).\n",
@@ -109,8 +114,8 @@ def learning_part(records: Sequence[Record]) -> Part:
         parts.append(Part(f"### {env}\n\n{section(own)}\n", {}))
         if any(record.agent != CLONE for record in own):
             parts += [
-                shown(f"{env}-scores", f"Scores of agents on {env}", scores_figure(own)),
-                shown(f"{env}-curves", f"Learning curves on {env}", curves_figure(own)),
+                shown(f"{prefix}{env}-scores", f"Scores of agents on {env}", scores_figure(own)),
+                shown(f"{prefix}{env}-curves", f"Learning curves on {env}", curves_figure(own)),
             ]
     return joined(parts)
 

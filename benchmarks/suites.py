@@ -79,9 +79,8 @@ def recipes_of(name: SuiteName, data: Path | None) -> dict[str, Recipe]:
             f"the suite real needs --data, a folder with conll, dialogue, squad and summarization; "
             f"got {data}"
         )
-    folder = data.resolve()
     return {
-        env: replace(recipe, data=recipe.data.format(data=folder))
+        env: replace(recipe, data=recipe.data.format(data=data))
         for env, recipe in REAL_RECIPES.items()
     }
 

@@ -69,7 +69,7 @@ def test_learning(
     assert log.read_text().startswith("its start failed")
 
 
-def test_published_data_lie_in_a_folder(tmp_path: Path) -> None:
+def test_published_data_lie_in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, data, message in (("real", None, "needs --data"), ("core", tmp_path, "leave out")):
         with pytest.raises(ValueError, match=message):
             recipes_of(name, data)
@@ -78,6 +78,8 @@ def test_published_data_lie_in_a_folder(tmp_path: Path) -> None:
         place = cell.command[cell.command.index("--dataset") + 1]
         assert place.startswith(str(tmp_path))
     assert "{split}" in recipes["TextNER-v0"].data
+    monkeypatch.chdir(tmp_path)
+    assert "--dataset '../" in recipes_of("real", Path(".."))["TextNER-v0"].data
 
 
 @pytest.mark.parametrize("name", SUITES)

@@ -46,6 +46,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     folder = tmp_path_factory.mktemp("results")
     ablations = [run for env, name in LABELS for run in renamed(env, [name])]
     write_records(folder / "ablations.jsonl", ablations)
+    write_records(folder / "real.jsonl", RUNS)
     variants = [*SOURCE_TRAININGS.variants, *SWEPT_TRAININGS.variants]
     write_records(folder / "randomness.jsonl", renamed("TextNER-v0", variants))
     answers = [Answers(seed, "now", t, 8, [0.5, 0.75]) for seed in (1, 2) for t in (0.0, 0.5, 1.0)]
@@ -59,6 +60,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     (folder / "speed-agents.json").write_text(json.dumps(origin))
     return Settings(
         learning=(CORE,),
+        real=folder / "real.jsonl",
         ablations=folder / "ablations.jsonl",
         randomness=folder / "randomness.jsonl",
         answers=folder / "answers.jsonl",
@@ -75,6 +77,8 @@ def made(settings: Settings) -> Part:
 def test_every_table_and_figure_is_there(made: Part) -> None:
     for env in {record.env for record in RECORDS}:
         assert section([record for record in RECORDS if record.env == env]) in made.text
+    assert f"## Learning on published data\n\n{len(RUNS)} trainings" in made.text
+    assert section(RUNS) in made.text
     for ablation in ABLATIONS:
         assert ablation.title in made.text
     assert re.findall(r"\]\((figures/[^)]+)\)", made.text) == list(made.images)
