@@ -3,8 +3,9 @@
 python -m benchmarks.tables_in_docs
 
 A table stands between `<!-- results: ENV -->` and `<!-- end -->`; `summary` in place of ENV is that
-of all environments, `libraries` that of other libraries, `speed-PART` what was measured of a part,
-`speeds` the ratios of models of one kind beside other programs.
+of all environments, `real` those on published data, `libraries` that of other libraries,
+`speed-PART` what was measured of a part, `speeds` the ratios of models of one kind beside other
+programs.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import libraries
-from benchmarks.learning_table import section, summary
+from benchmarks.learning_table import section, summary, table_of
 from benchmarks.measurement_table import markdown_table
 from benchmarks.records import RESULTS, Record, read_records
 from benchmarks.scaling import growth_table
@@ -26,6 +27,7 @@ PAGES = tuple(
 )
 LIBRARIES = RESULTS / "libraries.jsonl"
 CORE = RESULTS / "core.jsonl"
+REAL = RESULTS / "real.jsonl"
 SPEEDS = (
     ("agents", r"acting, .* \d+ tokens", "generate", "acting, beside `generate(do_sample=True)`"),
     ("agents", r"acting, .* ragged answers", "generate", "the same, answers of unequal lengths"),
@@ -64,6 +66,8 @@ def table_named(name: str, records: Sequence[Record]) -> str:
     """
     if name == "summary":
         return summary(records)
+    if name == "real":
+        return table_of(read_records([REAL]))
     if name == "libraries":
         return libraries.table(LIBRARIES)
     if name == "speeds":

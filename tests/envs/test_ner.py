@@ -381,7 +381,7 @@ def test_there_may_be_more_types_than_a_byte_counts(tmp_path):
     ("sentences", "tags"),
     [
         (["Ada B-PER\nmet O\nBob B-PER\n", "In O\nRome B-LOC\nBob B-PER\n"], "O O B-PER"),
-        (["Ada O\nmet O\nBob B-PER\n", "it O\nis O\n", "he O\nsat O\n"], "O O O"),
+        (["Ada O\nmet O\nBob B-PER\n", "it O\nis O\n", "he O\nsat O\n"], "O O B-PER"),
         (["Ada O\nmet O\nBob O\n"], "O O O"),
     ],
 )

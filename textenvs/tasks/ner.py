@@ -95,8 +95,6 @@ class NERTask(SourceTask[NERExample]):
         types = sorted(counts)
         self.types = tuple(types)
         self._frequent_type = max(types, key=counts.__getitem__, default="")
-        empty = sum(set(example.tags) <= {"O"} for example in everything)
-        self._mostly_empty = 2 * empty > len(everything)
         self.labels = ("O", *(f"{prefix}-{kind}" for kind in types for prefix in "BI"))
         self.extra_tokens = self.labels
         self._label_ids = {label: index for index, label in enumerate(self.labels)}
@@ -211,15 +209,10 @@ class NERTask(SourceTask[NERExample]):
         return " ".join(self.examples[index].words)
 
     def heuristic(self, index: int) -> list[int]:
-        """Capitalised words but the first are an entity of the most frequent type.
-
-        In data most of whose sentences have no entity, nothing is one.
-        """
-        if self._mostly_empty:
-            return [0] * len(self.examples[index].words)
+        """Capitalised words but the first are an entity of the most frequent type."""
         tags, inside = [0], False
         for word in self.examples[index].words[1:]:
-            capital = word[:1].isupper()
+            capital = word[:1].isupper() and bool(self.types)
             prefix = "I" if inside else "B"
             tags.append(self._label_ids[f"{prefix}-{self._frequent_type}"] if capital else 0)
             inside = capital
