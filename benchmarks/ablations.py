@@ -15,7 +15,7 @@ from pathlib import Path
 
 import tyro
 
-from benchmarks.learning_table import spread
+from benchmarks.learning_table import seed_by_seed, spread
 from benchmarks.recipes import RECIPES
 from benchmarks.records import CLONED, Record
 from benchmarks.trained import exit_status
@@ -206,9 +206,8 @@ def ablation_table(ablation: Ablation, records: Sequence[Record]) -> str:
         if own:
             starts = [run.score(CLONED) for run in own if CLONED in run.scores]
             start = str(spread(starts, 0, 1)) if starts else "random weights"
-            first = {run.seed: run.score() for run in runs_of(ablation, usual, records)}
-            pairs = [run.score() - first[run.seed] for run in own if run.seed in first]
-            difference = str(spread(pairs, -1, 1)) if pairs and name != usual else ""
+            found = seed_by_seed(own, runs_of(ablation, usual, records))
+            difference = str(found) if found and name != usual else ""
             minutes = spread([run.training_seconds / 60 for run in own]).mean
             lines.append(
                 f"| {LABELS[ablation.env, name]} | {spread([run.score() for run in own], 0, 1)} | "

@@ -53,6 +53,13 @@ def spread(values: Sequence[float], lowest: float = -math.inf, highest: float = 
     return Spread(middle, max(lowest, middle - half), min(highest, middle + half), count)
 
 
+def seed_by_seed(runs: Sequence[Record], usual: Sequence[Record]) -> Spread | None:
+    """How much better runs are than the usual ones of the same seeds; None without such."""
+    first = {run.seed: run.score() for run in usual}
+    differences = [run.score() - first[run.seed] for run in runs if run.seed in first]
+    return spread(differences, -1, 1) if differences else None
+
+
 def table_of(records: Sequence[Record]) -> str:
     """Markdown: a section an environment, a line an agent."""
     return "\n\n".join(

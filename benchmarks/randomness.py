@@ -26,7 +26,7 @@ from scipy.stats import chi2
 from agents import evaluate, load_agent
 from agents.checkpoint import write_atomically
 from agents.evaluation import Interval
-from benchmarks.learning_table import spread
+from benchmarks.learning_table import seed_by_seed, spread
 from benchmarks.recipes import RECIPES
 from benchmarks.records import Record
 from benchmarks.trained import exit_status
@@ -72,6 +72,8 @@ class Sweep(NamedTuple):
     options: str
     """With {} where the value stands."""
     values: tuple[float | str, ...]
+    usual: float | str
+    """The value that the others are compared with."""
 
     def variant(self, value: float | str) -> str:
         """The name of the trainings with a value."""
@@ -84,6 +86,7 @@ STRATEGY = Sweep(
     VALUES,
     f"{DENSE} --exploration {{}}",
     ("epsilon-greedy", "boltzmann", "ucb", "top-k", "nucleus"),
+    "epsilon-greedy",
 )
 SWEEPS = (
     Sweep(
@@ -92,6 +95,7 @@ SWEEPS = (
         VALUES,
         f"{DENSE} --epsilon-schedule constant --epsilon-start {{}}",
         (0.0, 0.02, 0.05, 0.1, 0.2, 0.4),
+        0.0,
     ),
     Sweep(
         "temperature",
@@ -99,6 +103,7 @@ SWEEPS = (
         "ppo",
         "--temperature {}",
         (0.5, 0.75, 1.0, 1.5, 2.0),
+        1.0,
     ),
     Sweep(
         "top-p",
@@ -106,6 +111,7 @@ SWEEPS = (
         VALUES,
         f"{DENSE} --exploration nucleus --top-p {{}}",
         (0.5, 0.8, 0.9, 0.95, 1.0),
+        1.0,
     ),
     STRATEGY,
 )
@@ -220,9 +226,14 @@ def deviation(scores: Sequence[float]) -> Interval:
     return Interval(found, low, high)
 
 
+def runs_of(records: Sequence[Record], name: str) -> list[Record]:
+    """A variant's trainings."""
+    return [run for run in records if run.agent == name]
+
+
 def scores_of(records: Sequence[Record], name: str) -> list[float]:
     """The test scores of a variant's trainings."""
-    return [run.score() for run in records if run.agent == name]
+    return [run.score() for run in runs_of(records, name)]
 
 
 def sources_table(records: Sequence[Record]) -> str:
@@ -247,12 +258,23 @@ def sources_table(records: Sequence[Record]) -> str:
 
 
 def sweep_table(sweep: Sweep, records: Sequence[Record]) -> str:
-    """Markdown: a line a value; means over seeds with 95 % t intervals."""
-    lines = [f"| {sweep.title} | score on the test split [95 %] | seeds |", "|---|---|---|"]
+    """Markdown: a line a value; means over seeds with 95 % t intervals.
+
+    Differences are between trainings of the same seed, from the same clone.
+    """
+    lines = [
+        f"| {sweep.title} | score on the test split [95 %] | "
+        f"difference from {sweep.usual}, seed by seed [95 %] | seeds |",
+        "|---|---|---|---|",
+    ]
+    usual = runs_of(records, sweep.variant(sweep.usual))
     for value in sweep.values:
-        scores = scores_of(records, sweep.variant(value))
-        if scores:
-            lines.append(f"| {value} | {spread(scores, 0, 1)} | {len(scores)} |")
+        runs = runs_of(records, sweep.variant(value))
+        if runs:
+            found = seed_by_seed(runs, usual)
+            difference = str(found) if found and value != sweep.usual else ""
+            scores = spread([run.score() for run in runs], 0, 1)
+            lines.append(f"| {value} | {scores} | {difference} | {len(runs)} |")
     return "\n".join(lines)
 
 

@@ -62,21 +62,35 @@ def test_every_variant_of_an_ablation_is_trained() -> None:
     assert {(a.env, name) for a in ABLATIONS for name in a.variants} == set(LABELS)
 
 
-def test_differences_are_of_one_seed() -> None:
-    """0.1 and 0.3 above the first: 0.2, and 1.271 to either side, more than there is."""
-    score = {"low": 0.0, "high": 1.0}
-    runs = [
+def runs(agent: str, scores: tuple[float, ...]) -> list[Record]:
+    """Trainings with seeds 0, 1, ..."""
+    bounds = {"low": 0.0, "high": 1.0}
+    return [
         Record(
             env="TextNER-v0", agent=agent, label="PPO", seed=seed, score_name="f1",
-            scores={"PPO": {"f1": {"value": value, **score}}}, episodes=8, curve=[], timesteps=64,
+            scores={"PPO": {"f1": {"value": value, **bounds}}}, episodes=8, curve=[], timesteps=64,
             training_seconds=60.0, parameters=9, commands=[], provenance={},
         )
-        for agent, values in (("ppo", (0.2, 0.6)), ("ppo+scratch", (0.5, 0.7)))
-        for seed, value in enumerate(values)
+        for seed, value in enumerate(scores)
     ]  # fmt: skip
-    _, _, first, second = ablations.ablation_table(ABLATIONS[0], runs).splitlines()
+
+
+def test_differences_are_of_one_seed() -> None:
+    """0.1 and 0.3 above the first: 0.2, and 1.271 to either side, more than there is."""
+    both = [*runs("ppo", (0.2, 0.6)), *runs("ppo+scratch", (0.5, 0.7))]
+    _, _, first, second = ablations.ablation_table(ABLATIONS[0], both).splitlines()
     assert first.split(" | ")[3] == ""
     assert second.split(" | ")[3] == "0.200 [-1.000, 1.000]"
+
+
+def test_values_of_a_sweep_are_compared_with_the_usual_one() -> None:
+    sweep = randomness.Sweep("sharpness", "PPO", "ppo", "--sharpness {}", (1, 2, 4), usual=2)
+    both = [*runs("ppo+sharpness-2", (0.2, 0.6)), *runs("ppo+sharpness-4", (0.5, 0.7, 0.9))]
+    assert randomness.sweep_table(sweep, both).splitlines()[2:] == [
+        "| 2 | 0.400 [0.000, 1.000] |  | 2 |",
+        "| 4 | 0.700 [0.203, 1.000] | 0.200 [-1.000, 1.000] | 3 |",
+    ]
+    assert all(sweep.usual in sweep.values for sweep in randomness.SWEEPS)
 
 
 def test_ablations(
