@@ -226,14 +226,14 @@ def deviation(scores: Sequence[float]) -> Interval:
     return Interval(found, low, high)
 
 
-def runs_of(records: Sequence[Record], name: str) -> list[Record]:
+def variant_runs(records: Sequence[Record], name: str) -> list[Record]:
     """A variant's trainings."""
     return [run for run in records if run.agent == name]
 
 
 def scores_of(records: Sequence[Record], name: str) -> list[float]:
     """The test scores of a variant's trainings."""
-    return [run.score() for run in runs_of(records, name)]
+    return [run.score() for run in variant_runs(records, name)]
 
 
 def sources_table(records: Sequence[Record]) -> str:
@@ -267,9 +267,9 @@ def sweep_table(sweep: Sweep, records: Sequence[Record]) -> str:
         f"difference from {sweep.usual}, seed by seed [95 %] | seeds |",
         "|---|---|---|---|",
     ]
-    usual = runs_of(records, sweep.variant(sweep.usual))
+    usual = variant_runs(records, sweep.variant(sweep.usual))
     for value in sweep.values:
-        runs = runs_of(records, sweep.variant(value))
+        runs = variant_runs(records, sweep.variant(value))
         if runs:
             found = seed_by_seed(runs, usual)
             difference = str(found) if found and value != sweep.usual else ""

@@ -14,11 +14,11 @@ from benchmarks.randomness import (
     ALL,
     ANSWER_TEMPERATURES,
     SOURCE_TRAININGS,
-    STRATEGY,
     SWEEPS,
     Answers,
     deviation,
     scores_of,
+    variant_runs,
 )
 from benchmarks.records import Record
 
@@ -76,21 +76,25 @@ def sources_figure(records: Sequence[Record]) -> Figure:
 
 
 def sweeps_figure(records: Sequence[Record]) -> Figure:
-    """Scores over the settings of exploration, each seed and their mean."""
+    """Scores over the settings of exploration, a thin line a seed, and their means."""
     figure, panels = new_figure(5.4, columns=2, rows=2, sharey=True)
     for axes, sweep in zip(panels, SWEEPS, strict=True):
-        found = [(v, scores) for v in sweep.values
-                 if (scores := scores_of(records, sweep.variant(v)))]  # fmt: skip
+        runs = {v: own for v in sweep.values if (own := variant_runs(records, sweep.variant(v)))}
         colour = look(sweep.algorithm).colour
-        for place, (_, scores) in enumerate(found):
+        for seed in sorted({run.seed for own in runs.values() for run in own}):
+            scores = {
+                place: run.score()
+                for place, own in enumerate(runs.values())
+                for run in own
+                if run.seed == seed
+            }
             axes.plot(
-                [place] * len(scores), scores, "o", color=colour, alpha=0.5, markeredgewidth=0
-            )
-        axes.plot(
-            range(len(found)), [mean(scores) for _, scores in found], color=colour, marker="_",
-            markersize=16, linestyle="" if sweep is STRATEGY else "-",
-        )  # fmt: skip
-        axes.set_xticks(range(len(found)), [str(value) for value, _ in found], fontsize=8)
+                list(scores), list(scores.values()), "o-", color=colour, alpha=0.4, linewidth=0.8,
+                markeredgewidth=0, markersize=4,
+            )  # fmt: skip
+        means = [mean(run.score() for run in own) for own in runs.values()]
+        axes.plot(means, color=colour, marker="_", markersize=16, markeredgewidth=2, linestyle="")
+        axes.set_xticks(range(len(runs)), [str(v).replace("-", "-\n") for v in runs], fontsize=8)
         axes.set_title(sweep.title, fontsize=9)
         axes.grid(axis="x", visible=False)
     for axes in panels[::2]:
