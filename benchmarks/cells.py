@@ -68,10 +68,14 @@ class Cell:
         """What the run printed."""
         return self.folder / LOG
 
+    def forget(self) -> None:
+        """Let it be unfinished."""
+        (self.folder / COMMANDS).unlink(missing_ok=True)
+
     def run(self) -> bool:
         """Train; whether it went well. Without its start it does not."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / COMMANDS).unlink(missing_ok=True)
+        self.forget()
         with open(self.log, "w", encoding="utf-8") as log:
             if self.start is not None and not self.start.finished:
                 log.write(f"its start failed: see {self.start.log}\n")
@@ -92,6 +96,12 @@ class Cell:
         """What the run wrote."""
         found: dict[str, Any] = json.loads((self.folder / RESULTS).read_text("utf-8"))
         return found
+
+
+def seeds_in(folder: Path) -> int:
+    """One more than the highest seed that a benchmark's folder has, FOLDER/ENV/AGENT/SEED."""
+    names = [place.name for place in folder.glob("*/*/*") if place.name.isdecimal()]
+    return max(map(int, names), default=-1) + 1
 
 
 def unfinished(cells: Iterable[Cell]) -> list[Cell]:
@@ -124,6 +134,8 @@ def run_all(todo: Sequence[Cell], jobs: int, ended: Callable[[], None]) -> list[
     Returns:
         Those that failed.
     """
+    for cell in todo:
+        cell.forget()  # at once: should this end early, nothing passes for what a new start gave
     failed: list[Cell] = []
     console = Console(stderr=True)
     columns = (

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import tyro
 
-from benchmarks.cells import CORES, Cell
+from benchmarks.cells import CORES, Cell, seeds_in
 from benchmarks.learning_table import aggregate, table_of
 from benchmarks.suites import SUITES, SuiteName, cells, recipes_of
 from benchmarks.trained import exit_status, recorded, train
@@ -32,7 +32,8 @@ class Settings:
     data: Path | None = None
     """The folder of published data, for the suite real."""
     out: Path = Path("runs/learning")
-    """A folder; each training has one in it: SUITE/ENV/ALGORITHM/SEED."""
+    """A folder; each training has one in it: SUITE/ENV/ALGORITHM/SEED, and with more options
+    SUITE-trial/ENV/ALGORITHM/SEED."""
     only: tuple[str, ...] = ()
     """Environments, or ENV/ALGORITHM; all by default."""
     seeds: int | None = None
@@ -48,12 +49,12 @@ class Settings:
 
 def run(settings: Settings) -> int:
     """Train what is not finished, write the records and print the table; the exit status."""
-    folder = settings.out / settings.suite
+    folder = settings.out / (settings.suite + "-trial" * bool(settings.options))
     suite = SUITES[settings.suite]
     recipes = recipes_of(settings.suite, settings.data)
     chosen = partial(cells, suite, folder, options=settings.options, recipes=recipes)
     wanted = list(chosen(settings.only, settings.seeds))
-    every = list(chosen(seeds=max(suite.seeds, settings.seeds or 0)))
+    every = list(chosen(seeds=max(suite.seeds, settings.seeds or 0, seeds_in(folder))))
     failed: list[Cell] = []
     if settings.show:
         records = recorded(wanted)

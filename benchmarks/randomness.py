@@ -18,14 +18,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tyro
 from scipy.stats import chi2
+from scipy.stats import f as f_distribution
 
 from agents import evaluate, load_agent
 from agents.checkpoint import write_atomically
 from agents.evaluation import Interval
+from agents.provenance import provenance
 from benchmarks.learning_table import seed_by_seed, spread
 from benchmarks.recipes import RECIPES
 from benchmarks.records import Record
@@ -58,7 +60,7 @@ SOURCE_TRAININGS = Trainings(
     },
 )
 """PPO, its sources of chance one by one and together."""
-VALUES = "epsilon-greedy"
+VALUE_BASED = "epsilon-greedy"
 """The agent that explores by action values."""
 DENSE = "--reward dense --gamma 0.8"
 
@@ -72,7 +74,7 @@ class Sweep(NamedTuple):
     options: str
     """With {} where the value stands."""
     values: tuple[float | str, ...]
-    usual: float | str
+    reference: float | str
     """The value that the others are compared with."""
 
     def variant(self, value: float | str) -> str:
@@ -83,7 +85,7 @@ class Sweep(NamedTuple):
 STRATEGY = Sweep(
     "strategy",
     "EpsilonGreedy: exploration strategies",
-    VALUES,
+    VALUE_BASED,
     f"{DENSE} --exploration {{}}",
     ("epsilon-greedy", "boltzmann", "ucb", "top-k", "nucleus"),
     "epsilon-greedy",
@@ -92,7 +94,7 @@ SWEEPS = (
     Sweep(
         "epsilon",
         "EpsilonGreedy: share of random actions",
-        VALUES,
+        VALUE_BASED,
         f"{DENSE} --epsilon-schedule constant --epsilon-start {{}}",
         (0.0, 0.02, 0.05, 0.1, 0.2, 0.4),
         0.0,
@@ -108,7 +110,7 @@ SWEEPS = (
     Sweep(
         "top-p",
         "EpsilonGreedy, nucleus: top-p",
-        VALUES,
+        VALUE_BASED,
         f"{DENSE} --exploration nucleus --top-p {{}}",
         (0.5, 0.8, 0.9, 0.95, 1.0),
         1.0,
@@ -151,6 +153,8 @@ class Answers(NamedTuple):
     """That each score is of."""
     scores: list[float]
     """One each time that the split was answered."""
+    origin: dict[str, Any] | None = None
+    """See `agents.provenance`; None where it was not recorded."""
 
     def key(self) -> tuple[int, str, int]:
         """Which agent answered how much."""
@@ -192,7 +196,8 @@ def _answers(folder: Path, run: Record, episodes: int) -> Iterator[Answers]:
             ).score.value
             for sample in range(SAMPLES if temperature else 1)
         ]
-        yield Answers(run.seed, run.provenance["started"], temperature, episodes, scores)
+        started = run.provenance["started"]
+        yield Answers(run.seed, started, temperature, episodes, scores, provenance())
 
 
 def read_answers(path: Path) -> list[Answers]:
@@ -226,6 +231,21 @@ def deviation(scores: Sequence[float]) -> Interval:
     return Interval(found, low, high)
 
 
+def variance_share(scores: Sequence[float], of: Sequence[float]) -> Interval:
+    """The variance of at least two scores over that of others, and its 95 % interval.
+
+    If both are normal and independent, the ratio over the true one has an F distribution.
+
+    >>> share = variance_share([0.5, 0.6, 0.7], [0.5, 0.7, 0.9])
+    >>> print(f"{share.value:.2f} [{share.low:.2f}, {share.high:.2f}]")
+    0.25 [0.01, 9.75]
+    """
+    found = (stdev(scores) / stdev(of)) ** 2
+    freedoms = len(scores) - 1, len(of) - 1
+    low, high = (found / float(f_distribution.ppf(share, *freedoms)) for share in (0.975, 0.025))
+    return Interval(found, low, high)
+
+
 def variant_runs(records: Sequence[Record], name: str) -> list[Record]:
     """A variant's trainings."""
     return [run for run in records if run.agent == name]
@@ -240,7 +260,7 @@ def sources_table(records: Sequence[Record]) -> str:
     """Markdown: the scores' deviation by what is drawn anew."""
     lines = [
         "| drawn anew | mean | lowest | highest | standard deviation [95 %] | "
-        "share of the variance of all | trainings |",
+        "share of the variance of all [95 %] | trainings |",
         "|---|---|---|---|---|---|---|",
     ]
     every = scores_of(records, f"ppo+{ALL}")
@@ -248,8 +268,10 @@ def sources_table(records: Sequence[Record]) -> str:
         scores = scores_of(records, name)
         if len(scores) < 2:
             continue
-        whole = stdev(every) if len(every) > 1 else 0.0
-        share = f"{(stdev(scores) / whole) ** 2:.0%}" if whole else ""
+        share = ""
+        if name != f"ppo+{ALL}" and len(every) > 1 and stdev(every):
+            found = variance_share(scores, every)
+            share = f"{found.value:.0%} [{found.low:.0%}, {found.high:.0%}]"
         lines.append(
             f"| {variant.label} | {mean(scores):.3f} | {min(scores):.3f} | {max(scores):.3f} | "
             f"{deviation(scores)} | {share} | {len(scores)} |"
@@ -264,15 +286,15 @@ def sweep_table(sweep: Sweep, records: Sequence[Record]) -> str:
     """
     lines = [
         f"| {sweep.title} | score on the test split [95 %] | "
-        f"difference from {sweep.usual}, seed by seed [95 %] | seeds |",
+        f"difference from {sweep.reference}, seed by seed [95 %] | seeds |",
         "|---|---|---|---|",
     ]
-    usual = variant_runs(records, sweep.variant(sweep.usual))
+    reference = variant_runs(records, sweep.variant(sweep.reference))
     for value in sweep.values:
         runs = variant_runs(records, sweep.variant(value))
         if runs:
-            found = seed_by_seed(runs, usual)
-            difference = str(found) if found and value != sweep.usual else ""
+            found = seed_by_seed(runs, reference)
+            difference = str(found) if found and value != sweep.reference else ""
             scores = spread([run.score() for run in runs], 0, 1)
             lines.append(f"| {value} | {scores} | {difference} | {len(runs)} |")
     return "\n".join(lines)
@@ -320,7 +342,7 @@ def run(settings: Settings) -> int:
     """Train, let agents answer, print the tables; the exit status."""
     records, failed = train_study((SOURCE_TRAININGS, SWEPT_TRAININGS), settings)
     together = [record for record in records if record.agent == f"ppo+{ALL}"]
-    print(tables(records, answer(settings.out, together, settings.episodes)))
+    print(tables(records, answer(settings.folder, together, settings.episodes)))
     return exit_status(failed)
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
+from agents.provenance import commit_of
 from benchmarks.ablations import ABLATIONS, ablation_table, runs_of
 from benchmarks.figures import as_svg
 from benchmarks.learning_figures import (
@@ -39,7 +40,7 @@ from benchmarks.study_figures import (
     sources_figure,
     sweeps_figure,
 )
-from benchmarks.suites import CLONE
+from benchmarks.suites import CLONE, SuiteName
 
 FIGURES = "figures"
 """The folder of the images, beside the Markdown."""
@@ -76,23 +77,28 @@ def shown(name: str, alternative: str, figure: Figure) -> Part:
     return Part(f"![{alternative}]({address})\n", {address: as_svg(figure)})
 
 
-def learning_part(records: Sequence[Record], title: str = "Learning", prefix: str = "") -> Part:
+def learning_part(
+    records: Sequence[Record], title: str = "Learning", suite: SuiteName = "core"
+) -> Part:
     """Scores, statistics over environments, learning curves.
 
     Args:
         records: of the trainings.
         title: of the part.
-        prefix: of the names of its figures.
+        suite: that they are of.
     """
+    prefix = "" if suite == "core" else f"{suite}-"
     envs = list(dict.fromkeys(record.env for record in records))
     seeds = {record.seed for record in records}
     parts = [
         Part(
-            f"## {title}\n\n{len(records)} trainings, {len(seeds)} seeds. "
+            f"## {title}\n\n`python -m benchmarks.learning --suite {suite}`: "
+            f"{len(records)} trainings, {len(seeds)} seeds. "
             "All algorithms of a seed go on from one clone of the expert (`cloned`). Scores are "
             "of the whole test split, by the likeliest actions of the checkpoint that was best on "
-            "the validation split. Tables have means over seeds with 95 % intervals of Student's "
-            "t; curves have means over seeds, and the lowest and highest seed.\n",
+            "the validation split, among which is the start. Tables have means over seeds with "
+            "95 % intervals of Student's t; curves have means over seeds, and the lowest and "
+            "highest seed.\n",
             {},
         )
     ]
@@ -124,9 +130,9 @@ def ablations_part(records: Sequence[Record]) -> Part:
     """What single things bring."""
     parts = [
         Part(
-            "## Ablations\n\nVariants that differ in what their labels say, with equal numbers of "
-            "actions. Differences are from the last line above that has none, which is the usual "
-            "way. Curves and points as above.\n",
+            "## Ablations\n\n`python -m benchmarks.ablations`. Variants that differ in what their "
+            "labels say, with equal numbers of actions. Differences are from the last line above "
+            "that has none, which is the usual way. Curves and points as above.\n",
             {},
         )
     ]
@@ -146,10 +152,10 @@ def randomness_part(records: Sequence[Record], answers: Sequence[Answers]) -> Pa
     """What chance does."""
     introduction = (
         "## Randomness\n\n"
-        f"PPO on {ENV}, {SOURCE_TRAININGS.timesteps:,} actions from a clone that is made in the "
-        "same run. In each line one source of chance is drawn anew in every training and the "
-        "others stay as they are; in the last, all are. Intervals of deviations are those of "
-        "normal scores.\n"
+        f"`python -m benchmarks.randomness`. PPO on {ENV}, {SOURCE_TRAININGS.timesteps:,} actions "
+        "from a clone that is made in the same run. In each line one source of chance is drawn "
+        "anew in every training and the others stay as they are; in the last, all are. Intervals "
+        "of deviations and of shares are those of normal scores.\n"
     )
     parts = [
         Part(f"{introduction}\n{sources_table(records)}\n", {}),
@@ -175,7 +181,11 @@ def sweeps_part(records: Sequence[Record]) -> Part:
 
 def answers_part(answers: Sequence[Answers]) -> Part:
     """Greedy and sampled answers of trained agents."""
-    text = f"### Greedy and sampled answers\n\n{answers_table(answers)}\n"
+    commits = {commit_of(each.origin) if each.origin else "unknown" for each in answers}
+    text = (
+        "### Greedy and sampled answers\n\nBy the agents of the last line above, at commit "
+        f"{', '.join(map(_short, sorted(commits)))}.\n\n{answers_table(answers)}\n"
+    )
     figure = answers_figure(answers)
     return joined(
         [Part(text, {}), shown("answers", "Scores of agents, greedy and sampled", figure)]
@@ -215,20 +225,20 @@ def speed_part(path: Path) -> Part:
 
 def origins_part(records: Sequence[Record]) -> Part:
     """Where each training comes from."""
+    kinds = list(dict.fromkeys(map(_software, records)))
     rows = [
-        f"| {record.env} | {record.agent} | {record.seed} | {record.score():.3f} | "
-        f"`{_short(record.commit())}` | {_code(record.commands)} |"
+        f"| {kinds.index(_software(record)) + 1} | {record.env} | {record.agent} | {record.seed} "
+        f"| {record.score():.3f} | `{_short(record.commit())}` | {_code(record.commands)} |"
         for record in records
     ]
     return Part(
         "## Where the learning results come from\n\n"
-        f"{_software(records)}\n\n"
+        f"{_numbered(kinds)}\n\n"
         '<details markdown="1">\n'
         "<summary>Each training: its score, its commit, and the commands of that commit</summary>"
         "\n\n"
-        "| environment | agent | seed | score | commit | commands |\n|---|---|---|---|---|---|\n"
-        + "\n".join(rows)
-        + "\n\n</details>\n",
+        "| made with | environment | agent | seed | score | commit | commands |\n"
+        "|---|---|---|---|---|---|---|\n" + "\n".join(rows) + "\n\n</details>\n",
         {},
     )
 
@@ -244,19 +254,19 @@ def _code(commands: Sequence[str]) -> str:
     return "<br>".join(f"<code>{html.escape(command)}</code>" for command in commands)
 
 
-def _software(records: Sequence[Record]) -> str:
-    """A line for each set of versions and machine, and for what runs did not record."""
-    counts: dict[str, int] = {}
-    for record in records:
-        origin = record.provenance
-        if "reconstructed" in origin:
-            text = f"not recorded by the run itself: {origin['reconstructed']}"
-        else:
-            versions = ", ".join(f"{name} {v}" for name, v in origin["versions"].items())
-            machine = origin["machine"]
-            text = (
-                f"{versions}; {machine['platform']}, {machine['processor']}, {machine['cores']} "
-                f"cores, threads: {machine.get('chosen_threads') or machine['threads']}"
-            )
-        counts[text] = counts.get(text, 0) + 1
-    return "\n".join(f"- {count} trainings: {text}" for text, count in counts.items())
+def _software(record: Record) -> str:
+    """Versions and machine of a training, or what it did not record."""
+    origin = record.provenance
+    if "reconstructed" in origin:
+        return f"not recorded by the run itself: {origin['reconstructed']}"
+    versions = ", ".join(f"{name} {version}" for name, version in origin["versions"].items())
+    machine = origin["machine"]
+    return (
+        f"{versions}; {machine['platform']}, {machine['processor']}, {machine['cores']} cores, "
+        f"threads: {machine.get('chosen_threads') or machine['threads']}"
+    )
+
+
+def _numbered(lines: Sequence[str]) -> str:
+    """A Markdown list."""
+    return "\n".join(f"{number}. {line}" for number, line in enumerate(lines, start=1))

@@ -20,11 +20,14 @@ from typing import Annotated, Any
 import tyro
 
 from agents.provenance import PROVENANCE, git_state, machine, versions
-from agents.run_files import CURVE, METRICS, RESULTS
+from agents.run_files import CLONE, CURVE, METRICS, PREDICTIONS, RESULTS
 from agents.threads import CHOSEN
 
 MODULES = ("agents.train", "benchmarks.train_sb3")
-"""What may have made a run: a folder from a stranger can name nothing else."""
+"""What may have made a run, beside `textenvs train`, which is the first of them: a folder from a
+stranger can name nothing else."""
+COMPARED = (f"{CLONE}/{METRICS}", METRICS, CURVE, PREDICTIONS)
+"""The files of a run whose lines must be the same."""
 OWN = ("--out", "--resume", "--wandb")
 """Options that are not repeated."""
 TIMES = ("time/", "seconds")
@@ -74,7 +77,7 @@ def reproduce(run: Path, out: Path) -> list[str]:
         raise NotReproducible(f"the command of {run} failed, with exit status {done.returncode}")
     differences = [
         difference
-        for name in (METRICS, CURVE)
+        for name in COMPARED
         if (run / name).exists() or (out / name).exists()
         for difference in differing_lines(name, lines_of(run / name), lines_of(out / name))
     ]
@@ -99,13 +102,18 @@ def origin_of(run: Path) -> dict[str, Any]:
 def command_of(origin: dict[str, Any], run: Path) -> list[str]:
     """The arguments of `python` that made a run, but for those that the new one has otherwise."""
     command: list[str] = origin["command"]
-    if command[1:2] != ["-m"] or command[2] not in MODULES:
+    words = command[1:]
+    if words[:3] == ["-m", "textenvs", "train"]:
+        words = ["-m", MODULES[0], *words[3:]]
+    elif words[1:2] == ["train"] and Path(words[0]).stem == "textenvs":
+        words = ["-m", MODULES[0], *words[2:]]
+    if words[:1] != ["-m"] or words[1:2] not in ([module] for module in MODULES):
         raise NotReproducible(
-            f"{run} was made by {' '.join(command[:3])}; expected one of python -m "
-            f"{', python -m '.join(MODULES)}"
+            f"{run} was made by {' '.join(command[:3])}; expected textenvs train or one of "
+            f"python -m {', python -m '.join(MODULES)}"
         )
     kept: list[str] = []
-    rest = iter(command[1:])
+    rest = iter(words)
     for word in rest:
         name, equals, _ = word.partition("=")
         if name not in OWN:
@@ -131,14 +139,16 @@ def differing_lines(
     """Where two files of numbers differ first, and in how many lines."""
     if len(lines) != len(again):
         return [f"{name} had {len(lines)} lines and has {len(again)}"]
-    pairs = [pair for pair in zip(lines, again, strict=True) if not same(*pair)]
-    if not pairs:
+    pairs = enumerate(zip(lines, again, strict=True), start=1)
+    others = [(number, *pair) for number, pair in pairs if not same(*pair)]
+    if not others:
         return []
-    line, new = pairs[0]
+    number, line, new = others[0]
     step = line.get("step", line.get("timesteps"))
+    place = f"in line {number}" if step is None else f"at step {step}"
     at = next(key for key in {**line, **new} if not same(line.get(key), new.get(key)))
     return [
-        f"{name} differs in {len(pairs)} of {len(lines)} lines, first at step {step}: {at} was "
+        f"{name} differs in {len(others)} of {len(lines)} lines, first {place}: {at} was "
         f"{line.get(at)} and is {new.get(at)}"
     ]
 
@@ -149,12 +159,15 @@ def same(one: Any, other: Any) -> bool:
 
 
 def changes_since(origin: dict[str, Any]) -> list[str]:
-    """What may explain a difference: commit, versions and machine that are others now."""
+    """What may explain a difference: commit, versions and machine that are others now.
+
+    The number of threads is none of it: the run was made again with as many.
+    """
     now = {"git": git_state(Path(__file__)), "versions": versions(), "machine": machine()}
     found = []
     for group, facts in now.items():
         before = origin.get(group) or {}
-        for name in sorted({*before, *(facts or {})} - {"threads"}):
+        for name in sorted({*before, *(facts or {})} - {"threads", "chosen_threads"}):
             was, is_now = before.get(name), (facts or {}).get(name)
             if was != is_now:
                 found.append(f"{group}: {name} was {was} and is {is_now}")
@@ -172,7 +185,7 @@ def main() -> None:
             print(f"error: {error}", file=sys.stderr)
             sys.exit(2)
     if not differences:
-        print(f"the same: every number of {settings.run} but the times")
+        print(f"the same, but for times: {', '.join(COMPARED)} and all scores of {settings.run}")
         return
     print("\n".join(["NOT the same:", *differences]))
     changes = changes_since(origin_of(settings.run))

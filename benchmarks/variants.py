@@ -85,13 +85,19 @@ class StudySettings:
     """What every study is told."""
 
     out: Path
-    """A folder; each training has one in it: ENV/VARIANT/SEED."""
+    """A folder; each training has one in it: ENV/VARIANT/SEED, and with more options
+    trial/ENV/VARIANT/SEED."""
     seeds: int | None = None
     """The first so many of each variant; all by default."""
     jobs: int = CORES
     """Trainings at a time, each on one core."""
     options: str = ""
     """More options of every training but the clones, for a trial."""
+
+    @property
+    def folder(self) -> Path:
+        """Of the trainings, apart from those of trials."""
+        return self.out / "trial" if self.options else self.out
 
 
 def train_study(
@@ -102,8 +108,8 @@ def train_study(
         [
             cell
             for trainings in study
-            for cell in trainings.cells(settings.out, seeds, settings.options)
+            for cell in trainings.cells(settings.folder, seeds, settings.options)
         ]
         for seeds in (settings.seeds, None)
     )
-    return train(wanted, every, settings.out, settings.jobs)
+    return train(wanted, every, settings.folder, settings.jobs)

@@ -93,6 +93,44 @@ def test_every_command_of_a_suite_is_one(name: SuiteName, tmp_path: Path) -> Non
             assert settings.dataset == cell.command[cell.command.index("--dataset") + 1]
 
 
+def test_what_starts_from_a_new_start_is_unfinished_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (wanted,) = suites.cells(SUITES["core"], tmp_path, ("TextNER-v0/ppo",), seeds=1)
+    assert wanted.start is not None
+    for cell in (wanted, wanted.start):
+        cell.folder.mkdir(parents=True)
+        (cell.folder / cells.COMMANDS).write_text(json.dumps(cell.commands))
+    assert cells.unfinished([wanted]) == []
+    wanted.start.forget()
+
+    def interrupted(_: cells.Cell) -> bool:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cells.Cell, "run", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        cells.run_all(cells.unfinished([wanted]), 1, lambda: None)
+    assert not wanted.finished
+
+
+def test_records_keep_what_is_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fewer seeds leave the others recorded; a trial has a folder of its own."""
+    asked = []
+
+    def remember(
+        wanted: list[cells.Cell], every: list[cells.Cell], folder: Path, _: int
+    ) -> tuple[list[object], list[object]]:
+        asked.append((len(wanted), {cell.seed for cell in every}, folder.name))
+        return [], []
+
+    monkeypatch.setattr(learning, "train", remember)
+    (tmp_path / "core" / "TextNER-v0" / "ppo" / "6").mkdir(parents=True)
+    for options in ("", "--total-timesteps 2000"):
+        only = Settings(out=tmp_path, seeds=1, only=("TextNER-v0/ppo",), options=options)
+        assert learning.run(only) == 0
+    assert asked == [(1, set(range(7)), "core"), (1, set(range(3)), "core-trial")]
+
+
 def test_unknown_cell() -> None:
     with pytest.raises(ValueError, match="no cell 'TextNER-v0/nothing'"):
         list(suites.cells(SUITES["core"], Path(), ("TextNER-v0/nothing",)))

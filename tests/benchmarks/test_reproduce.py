@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from agents.provenance import PROVENANCE
+from agents.provenance import PROVENANCE, provenance
 from benchmarks.reproduce import (
     NotReproducible,
     changes_since,
@@ -39,6 +39,10 @@ def test_a_run_is_the_same_again(tmp_path: Path) -> None:
     damaged.pop("time/steps_per_s", None)
     (told,) = differing_lines("metrics.jsonl", changed, again)
     assert told.startswith(f"metrics.jsonl differs in 1 of {len(lines)} lines, first at step")
+    said = [json.loads(line) for line in (run / "predictions.jsonl").read_text().splitlines()]
+    other = [said[0], said[1] | {"text": "nothing"}, *said[2:]]
+    (told,) = differing_lines("predictions.jsonl", said, other)
+    assert "first in line 2: text was" in told
 
 
 def test_options_of_its_own_are_left_out() -> None:
@@ -59,9 +63,22 @@ def test_options_of_its_own_are_left_out() -> None:
     assert command_of({"command": words}, Path("run")) == [*words[1:4], "--seed", "1"]
 
 
+@pytest.mark.parametrize("start", [["/somewhere/bin/textenvs"], ["-m", "textenvs"]])
+def test_a_run_of_the_command_line(start: list[str]) -> None:
+    words = ["python", *start, "train", "ppo", "--seed", "1", "--out", "b"]
+    assert command_of({"command": words}, Path("run")) == [
+        "-m",
+        "agents.train",
+        "ppo",
+        "--seed",
+        "1",
+    ]
+
+
 def test_a_folder_names_no_other_program() -> None:
-    with pytest.raises(NotReproducible, match="expected one of python -m agents"):
-        command_of({"command": ["python", "-c", "print()"]}, Path("run"))
+    for words in (["-c", "print()"], ["-m"], ["textenvs", "play"], []):
+        with pytest.raises(NotReproducible, match="expected textenvs train or one of python -m"):
+            command_of({"command": ["python", *words]}, Path("run"))
 
 
 def test_a_folder_without_a_run(tmp_path: Path) -> None:
@@ -75,6 +92,9 @@ def test_a_folder_without_a_run(tmp_path: Path) -> None:
 def test_what_changed_since_is_told() -> None:
     changes = changes_since({"versions": {"torch": "1.0"}, "machine": None, "git": None})
     assert any(change.startswith("versions: torch was 1.0 and is ") for change in changes)
+    now = provenance()
+    now["machine"] |= {"chosen_threads": "1", "threads": 99}
+    assert changes_since(now) == []
 
 
 def test_a_missing_line() -> None:

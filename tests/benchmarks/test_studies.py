@@ -83,14 +83,14 @@ def test_differences_are_of_one_seed() -> None:
     assert second.split(" | ")[3] == "0.200 [-1.000, 1.000]"
 
 
-def test_values_of_a_sweep_are_compared_with_the_usual_one() -> None:
-    sweep = randomness.Sweep("sharpness", "PPO", "ppo", "--sharpness {}", (1, 2, 4), usual=2)
+def test_values_of_a_sweep_are_compared_with_their_reference() -> None:
+    sweep = randomness.Sweep("sharpness", "PPO", "ppo", "--sharpness {}", (1, 2, 4), reference=2)
     both = [*runs("ppo+sharpness-2", (0.2, 0.6)), *runs("ppo+sharpness-4", (0.5, 0.7, 0.9))]
     assert randomness.sweep_table(sweep, both).splitlines()[2:] == [
         "| 2 | 0.400 [0.000, 1.000] |  | 2 |",
         "| 4 | 0.700 [0.203, 1.000] | 0.200 [-1.000, 1.000] | 3 |",
     ]
-    assert all(sweep.usual in sweep.values for sweep in randomness.SWEEPS)
+    assert all(sweep.reference in sweep.values for sweep in randomness.SWEEPS)
 
 
 def test_ablations(
@@ -124,6 +124,8 @@ def test_randomness(
         assert f"| {label} |" in printed
     records = read_records([tmp_path / RECORDS])
     assert len(records) == 3 * (len(SOURCE_TRAININGS.variants) + len(SWEPT_TRAININGS.variants))
+    randomness.run(randomness.Settings(out=tmp_path, seeds=1, options="--total-timesteps 64"))
+    assert read_records([tmp_path / RECORDS]) == records, "a trial has a folder of its own"
     scores = randomness.scores_of(records, "ppo+weights")
     assert f"{min(scores):.3f} | {max(scores):.3f}" in printed
 
