@@ -15,6 +15,8 @@ from benchmarks.suites import CLONE
 
 UNEVEN = 1.05
 """How many times as many actions as another are no longer equal."""
+REFERENCE = "ppo"
+"""The agent that the others are compared with."""
 LADDER = ("random", "majority", "heuristic", CLONED, "expert")
 """What stands beside the algorithms, as `agents.train` names it."""
 
@@ -69,21 +71,31 @@ def table_of(records: Sequence[Record]) -> str:
 
 
 def section(runs: Sequence[Record]) -> str:
-    """Markdown: the table of one environment."""
-    name = runs[0].score_name
-    lines = [
-        f"| agent | {name} on the test split [95 %] | gain over its start [95 %] | actions "
-        "| minutes | seeds |",
-        "|---|---|---|---|---|---|",
+    """Markdown: the table of one environment; without the columns that hold nothing."""
+    reference = [run for run in runs if run.agent == REFERENCE]
+    rows = [
+        [
+            "agent",
+            f"{runs[0].score_name} on the test split [95 %]",
+            "gain over its start [95 %]",
+            f"difference from {REFERENCE.upper()}, seed by seed [95 %]",
+            "actions",
+            "minutes",
+            "seeds",
+        ]
     ]
-    ladder = {label: _line_of_ladder(label, runs) for label in LADDER}
-    lines += [line for label, line in ladder.items() if line and label != "expert"]
+    ladder = {label: _row_of_ladder(label, runs) for label in LADDER}
+    rows += [row for label, row in ladder.items() if row and label != "expert"]
     for agent in dict.fromkeys(run.agent for run in runs if run.agent != CLONE):
         own = [run for run in runs if run.agent == agent]
-        gains = [run.score() - run.score(CLONED) for run in own]
+        gains = spread([run.score() - run.score(CLONED) for run in own])
+        found = None if agent == REFERENCE else seed_by_seed(own, reference)
         scores = spread([run.score() for run in own], 0, 1)
-        lines.append(_line(own[0].label, scores, str(spread(gains)), own))
-    return "\n".join([*lines, ladder["expert"]])
+        rows.append(_row(own[0].label, scores, str(gains), str(found or ""), own))
+    rows += [ladder["expert"]] if ladder["expert"] else []
+    columns = [column for column in zip(*rows, strict=True) if any(column[1:])]
+    lines = [f"| {' | '.join(row)} |" for row in zip(*columns, strict=True)]
+    return "\n".join([lines[0], f"|{'---|' * len(columns)}", *lines[1:]])
 
 
 def summary(records: Sequence[Record]) -> str:
@@ -100,17 +112,10 @@ def summary(records: Sequence[Record]) -> str:
         cells = []
         for env in envs:
             runs = [run for run in records if run.env == env]
-            # A rung of the ladder is in the runs of all agents of a seed, and is the same in all.
-            own = [run for run in runs if run.label == row] or _of_each_seed(row, runs)
-            scores = [run.score() if run.label == row else run.score(row) for run in own]
+            scores = [run.score() for run in runs if run.label == row] or rung(row, runs)
             cells.append(f"{mean(scores):.3f}" if scores else "")
         lines.append(f"| {row} | {' | '.join(cells)} |")
     return "\n".join(lines)
-
-
-def _of_each_seed(rung: str, runs: Sequence[Record]) -> list[Record]:
-    """One run of each seed that has a rung of the ladder."""
-    return list({run.seed: run for run in runs if rung in run.scores}.values())
 
 
 class Aggregated(NamedTuple):
@@ -200,18 +205,20 @@ def rung(label: str, runs: Sequence[Record]) -> list[float]:
     return list({run.seed: run.score(label) for run in runs if label in run.scores}.values())
 
 
-def _line_of_ladder(label: str, runs: Sequence[Record]) -> str:
+def _row_of_ladder(label: str, runs: Sequence[Record]) -> list[str]:
     scores = rung(label, runs)
     if not scores:
-        return ""
+        return []
     clones = [run for run in runs if (run.agent, label) == (CLONE, CLONED)]
-    return _line(label, spread(scores, 0, 1), "", clones)
+    return _row(label, spread(scores, 0, 1), "", "", clones)
 
 
-def _line(label: str, scores: Spread, gains: str, runs: Sequence[Record]) -> str:
-    """A line of the table, with the actions and minutes of the runs, on average."""
+def _row(
+    label: str, scores: Spread, gains: str, differences: str, runs: Sequence[Record]
+) -> list[str]:
+    """A row of the table, with the actions and minutes of the runs, on average."""
     steps = minutes = ""
     if runs:
         steps = f"{mean(run.timesteps for run in runs):,.0f}"
         minutes = f"{mean(run.training_seconds for run in runs) / 60:.1f}"
-    return f"| {label} | {scores} | {gains} | {steps} | {minutes} | {scores.seeds} |"
+    return [label, str(scores), gains, differences, steps, minutes, str(scores.seeds)]

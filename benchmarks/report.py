@@ -69,7 +69,7 @@ def report(settings: Settings) -> Part:
     parts = [Part(f"# {TITLE}\n", {}), learning_part(records)]
     if settings.real is not None:
         found = read_records([settings.real])
-        parts.append(learning_part(found, "Learning on published data", "real"))
+        parts.append(learning_part(found, "real"))
         records += found
     if settings.ablations is not None:
         found = read_records([settings.ablations])

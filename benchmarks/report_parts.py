@@ -77,22 +77,19 @@ def shown(name: str, alternative: str, figure: Figure) -> Part:
     return Part(f"![{alternative}]({address})\n", {address: as_svg(figure)})
 
 
-def learning_part(
-    records: Sequence[Record], title: str = "Learning", suite: SuiteName = "core"
-) -> Part:
+def learning_part(records: Sequence[Record], suite: SuiteName = "core") -> Part:
     """Scores, statistics over environments, learning curves.
 
     Args:
         records: of the trainings.
-        title: of the part.
         suite: that they are of.
     """
-    prefix = "" if suite == "core" else f"{suite}-"
+    prefix, data = ("real-", " on published data") if suite == "real" else ("", "")
     envs = list(dict.fromkeys(record.env for record in records))
     seeds = {record.seed for record in records}
     parts = [
         Part(
-            f"## {title}\n\n`python -m benchmarks.learning --suite {suite}`: "
+            f"## Learning{data}\n\n`python -m benchmarks.learning --suite {suite}`: "
             f"{len(records)} trainings, {len(seeds)} seeds. "
             "All algorithms of a seed go on from one clone of the expert (`cloned`). Scores are "
             "of the whole test split, by the likeliest actions of the checkpoint that was best on "
@@ -105,7 +102,7 @@ def learning_part(
     found = aggregated(records)
     if found is not None:
         parts += [
-            Part(f"### Over environments\n\n{aggregate(records)}\n", {}),
+            Part(f"### Over environments{data}\n\n{aggregate(records)}\n", {}),
             shown(f"{prefix}aggregate", "Interquartile mean and optimality gap of agents",
                   aggregate_figure(found)),
             shown(f"{prefix}profiles", "Share of runs above each score", profiles_figure(found)),
@@ -117,7 +114,7 @@ def learning_part(
         ]  # fmt: skip
     for env in envs:
         own = [record for record in records if record.env == env]
-        parts.append(Part(f"### {env}\n\n{section(own)}\n", {}))
+        parts.append(Part(f"### {env}{data}\n\n{section(own)}\n", {}))
         if any(record.agent != CLONE for record in own):
             parts += [
                 shown(f"{prefix}{env}-scores", f"Scores of agents on {env}", scores_figure(own)),

@@ -15,7 +15,7 @@ from benchmarks.ablations import ABLATIONS, LABELS
 from benchmarks.learning_table import section
 from benchmarks.measurement_table import facts, measurement_of
 from benchmarks.measuring import Measurement
-from benchmarks.page import as_page
+from benchmarks.page import anchor, as_page
 from benchmarks.randomness import SOURCE_TRAININGS, SWEPT_TRAININGS, Answers
 from benchmarks.records import Record, read_records, write_records
 from benchmarks.report import REPORT, Settings
@@ -146,15 +146,54 @@ def test_the_committed_report_is_that_of_the_committed_results() -> None:
         )
 
 
-def test_findings_have_their_numbers_and_figures_from_the_report() -> None:
+def numbers_of(text: str) -> set[tuple[float, ...]]:
+    """The numbers of two and more decimals in it, and those with an interval as three.
+
+    Without signs: what is -0.2 [-0.3, -0.1] above something lies 0.2 [0.1, 0.3] below it.
+    """
+    number = r"-?\d+\.\d{2,}"
+    intervals = [
+        tuple(map(float, found))
+        for found in re.findall(rf"({number}) \[({number}), ({number})\]", text)
+    ]
+    turned = [(-value, -high, -low) for value, low, high in intervals]
+    single = [(abs(float(found)),) for found in re.findall(rf"(?<![\w.]){number}\b", text)]
+    return {max(pair) for pair in zip(intervals, turned, strict=True)} | set(single)
+
+
+def sections(text: str, level: str) -> dict[str, str]:
+    """The anchor of a heading -> it and what follows, up to the next."""
+    parts = re.split(rf"(?m)^(?={level} )", text)[1:]
+    found = {anchor(part.splitlines()[0]): part for part in parts}
+    assert len(found) == len(parts), "two headings have one name"
+    return found
+
+
+def test_numbers_with_intervals() -> None:
+    below, above = numbers_of("0.20 [0.10, 0.30] below"), numbers_of("| -0.20 [-0.30, -0.10] |")
+    assert below == above == {(0.2, 0.1, 0.3), (0.2,), (0.1,), (0.3,)}
+    assert numbers_of("0.5 of 4, and v1.25") == set()
+
+
+def test_findings_have_their_numbers_from_the_tables_that_they_show() -> None:
+    """Each stands in the part of the report whose figure is above it, or that is linked."""
     findings = (REPORT.parent / "findings.md").read_text(encoding="utf-8")
-    text = (REPORT / "report.md").read_text(encoding="utf-8")
-    numbers = set(re.findall(r"-?\b\d+\.\d{2,}\b", findings))
-    assert len(numbers) > 20
-    stale = sorted(number for number in numbers if number not in text)
-    assert not stale, "the report does not say these any more"
-    figures = re.findall(r"\]\(report/(figures/[^)]+)\)", findings)
-    assert set(figures) <= set(re.findall(r"\]\((figures/[^)]+)\)", text))
+    report_sections = sections((REPORT / "report.md").read_text(encoding="utf-8"), "##+")
+    where = {
+        address: place
+        for place, part in report_sections.items()
+        for address in re.findall(r"\]\((figures/[^)]+)\)", part)
+    }
+    count = 0
+    for part in sections(findings, "##").values():
+        figures = re.findall(r"\]\(report/(figures/[^)]+)\)", part)
+        linked = re.findall(r"\]\(report/report\.md#([^)]+)\)", part)
+        places = [*(where[figure] for figure in figures), *linked]
+        known = set().union(*(numbers_of(report_sections[place]) for place in places))
+        said = numbers_of(part)
+        count += len(said)
+        assert said <= known, f"not in {places}: {sorted(said - known)}"
+    assert count > 50
 
 
 def test_two_figures_of_one_address() -> None:
