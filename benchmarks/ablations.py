@@ -23,8 +23,9 @@ from benchmarks.variants import StudySettings, Trainings, Variant, train_study
 
 NER, QA, SUMMARIZATION = "TextNER-v0", "TextQA-v0", "TextSummarization-v0"
 UNMASKED = """--env-kwargs '{"constrain": false}'"""
+NEW_READER = "--model reader --head copy --clone-episodes 0"
 PPO = partial(Variant, algorithm="ppo", start="bc")
-VALUES = partial(Variant, algorithm="epsilon-greedy", start="bc")
+VALUE_BASED = partial(Variant, algorithm="epsilon-greedy", start="bc")
 TRAININGS = (
     Trainings(
         env=NER,
@@ -47,11 +48,11 @@ TRAININGS = (
                 options="--imitation-weight 0.5 --imitation-episodes 300",
             ),
             "ppo+dense": PPO(label="PPO, dense", options="--reward dense"),
-            "epsilon-greedy": VALUES(label="EpsilonGreedy"),
-            "epsilon-greedy+dense": VALUES(
+            "epsilon-greedy": VALUE_BASED(label="EpsilonGreedy"),
+            "epsilon-greedy+dense": VALUE_BASED(
                 label="EpsilonGreedy, dense, discount 0.8", options="--reward dense --gamma 0.8"
             ),
-            "epsilon-greedy+dense-undiscounted": VALUES(
+            "epsilon-greedy+dense-undiscounted": VALUE_BASED(
                 label="EpsilonGreedy, dense", options="--reward dense"
             ),
             "ppo+unmasked": PPO(label="PPO, no masks", start="bc+unmasked", options=UNMASKED),
@@ -72,10 +73,20 @@ TRAININGS = (
         clones={
             "bc": f"{RECIPES[QA].clone} --episodes 20000",
             "bc+lm": f"{RECIPES[QA].clone} --episodes 20000 --head lm",
+            "bc+unmasked": f"{RECIPES[QA].clone} --episodes 20000 {UNMASKED}",
         },
         variants={
             "ppo": PPO(label="PPO, copying head"),
             "ppo+lm": PPO(label="PPO, language-model head", start="bc+lm"),
+            "ppo+unmasked": PPO(
+                label="PPO, copying head, no masks", start="bc+unmasked", options=UNMASKED
+            ),
+            "ppo+scratch": PPO(label="PPO, copying head, no clone", start=None, options=NEW_READER),
+            "ppo+scratch+unmasked": PPO(
+                label="PPO, copying head, no clone, no masks",
+                start=None,
+                options=f"{NEW_READER} {UNMASKED}",
+            ),
         },
     ),
     Trainings(
@@ -166,8 +177,14 @@ ABLATIONS = (
     ),
     Ablation(
         name="masks",
-        title="Masks of illegal actions",
+        title="Masks of illegal actions, tagging",
         env=NER,
+        groups=(("ppo", "ppo+unmasked"), ("ppo+scratch", "ppo+scratch+unmasked")),
+    ),
+    Ablation(
+        name="masks-qa",
+        title="Masks of illegal actions, answers",
+        env=QA,
         groups=(("ppo", "ppo+unmasked"), ("ppo+scratch", "ppo+scratch+unmasked")),
     ),
     Ablation(
