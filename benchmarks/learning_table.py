@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from statistics import mean, stdev
 from typing import NamedTuple
@@ -130,12 +131,12 @@ class Aggregated(NamedTuple):
 
 
 def aggregated(records: Sequence[Record]) -> Aggregated | None:
-    """Each agent over environments; None where fewer than two have all agents.
+    """Each agent over environments; None where fewer than two have all agents, or one seed is all.
 
     Agents that were trained in one environment alone are left out.
     """
     trained = [record for record in records if record.agent != CLONE]
-    done = {(run.env, run.agent) for run in trained}
+    done = Counter((run.env, run.agent) for run in trained)
     several = {agent for _, agent in done if sum(agent == each for _, each in done) > 1}
     runs = [run for run in trained if run.agent in several]
     labels = {run.agent: run.label for run in runs}
@@ -144,7 +145,7 @@ def aggregated(records: Sequence[Record]) -> Aggregated | None:
         for env in dict.fromkeys(run.env for run in runs)
         if all((env, agent) in done for agent in labels)
     ]
-    if len(envs) < 2:
+    if len(envs) < 2 or min(done[env, agent] for env in envs for agent in labels) < 2:
         return None
     scores: dict[str, Scores] = {
         agent: [

@@ -86,11 +86,12 @@ def learning_part(records: Sequence[Record], suite: SuiteName = "core") -> Part:
     """
     prefix, data = ("real-", " on published data") if suite == "real" else ("", "")
     envs = list(dict.fromkeys(record.env for record in records))
-    seeds = {record.seed for record in records}
+    seeds = len({record.seed for record in records})
+    options = f"--suite {suite}" + " --data FOLDER" * (suite == "real")
     parts = [
         Part(
-            f"## Learning{data}\n\n`python -m benchmarks.learning --suite {suite}`: "
-            f"{len(records)} trainings, {len(seeds)} seeds. "
+            f"## Learning{data}\n\n`python -m benchmarks.learning {options}`: "
+            f"{len(records)} trainings, {seeds} seed{'s' * (seeds > 1)}. "
             "All algorithms of a seed go on from one clone of the expert (`cloned`). Scores are "
             "of the whole test split, by the likeliest actions of the checkpoint that was best on "
             "the validation split, among which is the start. Tables have means over seeds with "

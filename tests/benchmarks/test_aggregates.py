@@ -71,3 +71,4 @@ def test_agents_are_compared_where_all_were_trained() -> None:
     assert any(note.startswith("Numbers of actions differ in TextQA-v0") for note in notes)
     assert any("left out: stable-baselines3 MaskablePPO." in note for note in notes)
     assert aggregate([]) == ""
+    assert aggregate([run for run in read_records([CORE]) if run.seed == 0]) == ""

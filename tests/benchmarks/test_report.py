@@ -77,7 +77,7 @@ def made(settings: Settings) -> Part:
 def test_every_table_and_figure_is_there(made: Part) -> None:
     for env in {record.env for record in RECORDS}:
         assert section([record for record in RECORDS if record.env == env]) in made.text
-    assert f"--suite real`: {len(RUNS)} trainings" in made.text
+    assert f"--suite real --data FOLDER`: {len(RUNS)} trainings" in made.text
     assert section(RUNS) in made.text
     for ablation in ABLATIONS:
         assert ablation.title in made.text
