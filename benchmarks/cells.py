@@ -134,8 +134,10 @@ def run_all(todo: Sequence[Cell], jobs: int, ended: Callable[[], None]) -> list[
     Returns:
         Those that failed.
     """
+    again = {cell.folder for cell in todo}
     for cell in todo:
-        cell.forget()  # at once: should this end early, nothing passes for what a new start gave
+        if cell.start is not None and cell.start.folder in again:
+            cell.forget()  # at once: should this end early, it does not pass for the new start's
     failed: list[Cell] = []
     console = Console(stderr=True)
     columns = (

@@ -131,9 +131,10 @@ class Aggregated(NamedTuple):
 
 
 def aggregated(records: Sequence[Record]) -> Aggregated | None:
-    """Each agent over environments; None where fewer than two have all agents, or one seed is all.
+    """Each agent over environments; None where fewer than two have all agents.
 
-    Agents that were trained in one environment alone are left out.
+    None too where nothing has two seeds, to draw intervals from. Agents that were trained in one
+    environment alone are left out.
     """
     trained = [record for record in records if record.agent != CLONE]
     done = Counter((run.env, run.agent) for run in trained)
@@ -145,7 +146,7 @@ def aggregated(records: Sequence[Record]) -> Aggregated | None:
         for env in dict.fromkeys(run.env for run in runs)
         if all((env, agent) in done for agent in labels)
     ]
-    if len(envs) < 2 or min(done[env, agent] for env in envs for agent in labels) < 2:
+    if len(envs) < 2 or max(done[env, agent] for env in envs for agent in labels) < 2:
         return None
     scores: dict[str, Scores] = {
         agent: [

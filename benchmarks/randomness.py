@@ -21,8 +21,7 @@ from statistics import mean, stdev
 from typing import Any, NamedTuple
 
 import tyro
-from scipy.stats import chi2
-from scipy.stats import f as f_distribution
+from scipy.stats import chi2, pearsonr
 
 from agents import evaluate, load_agent
 from agents.checkpoint import write_atomically
@@ -231,19 +230,19 @@ def deviation(scores: Sequence[float]) -> Interval:
     return Interval(found, low, high)
 
 
-def variance_share(scores: Sequence[float], of: Sequence[float]) -> Interval:
-    """The variance of at least two scores over that of others, and its 95 % interval.
+def correlation(records: Sequence[Record], name: str, other: str) -> Interval | None:
+    """Pearson's, of two variants' scores, seed by seed, with Fisher's 95 % interval.
 
-    If both are normal and independent, the ratio over the true one has an F distribution.
-
-    >>> share = variance_share([0.5, 0.6, 0.7], [0.5, 0.7, 0.9])
-    >>> print(f"{share.value:.2f} [{share.low:.2f}, {share.high:.2f}]")
-    0.25 [0.01, 9.75]
+    None for fewer than the four seeds that the interval takes, and for equal scores.
     """
-    found = (stdev(scores) / stdev(of)) ** 2
-    freedoms = len(scores) - 1, len(of) - 1
-    low, high = (found / float(f_distribution.ppf(share, *freedoms)) for share in (0.975, 0.025))
-    return Interval(found, low, high)
+    found = [{run.seed: run.score() for run in variant_runs(records, n)} for n in (name, other)]
+    seeds = sorted(found[0].keys() & found[1].keys())
+    values = [[scores[seed] for seed in seeds] for scores in found]
+    if len(seeds) < 4 or not all(map(stdev, values)):
+        return None
+    fit = pearsonr(*values)
+    bounds = fit.confidence_interval(0.95)
+    return Interval(float(fit.statistic), float(bounds.low), float(bounds.high))
 
 
 def variant_runs(records: Sequence[Record], name: str) -> list[Record]:
@@ -257,24 +256,24 @@ def scores_of(records: Sequence[Record], name: str) -> list[float]:
 
 
 def sources_table(records: Sequence[Record]) -> str:
-    """Markdown: the scores' deviation by what is drawn anew."""
+    """Markdown: the scores' deviation by what is drawn anew.
+
+    Beside it how the scores go with those where all is drawn anew, which of the source in question
+    has the same draw in the same seed: 1 if that decides alone.
+    """
     lines = [
         "| drawn anew | mean | lowest | highest | standard deviation [95 %] | "
-        "share of the variance of all [95 %] | trainings |",
+        "correlation with all of them, seed by seed [95 %] | trainings |",
         "|---|---|---|---|---|---|---|",
     ]
-    every = scores_of(records, f"ppo+{ALL}")
     for name, variant in SOURCE_TRAININGS.variants.items():
         scores = scores_of(records, name)
         if len(scores) < 2:
             continue
-        share = ""
-        if name != f"ppo+{ALL}" and len(every) > 1 and stdev(every):
-            found = variance_share(scores, every)
-            share = f"{found.value:.0%} [{found.low:.0%}, {found.high:.0%}]"
+        found = None if name == f"ppo+{ALL}" else correlation(records, name, f"ppo+{ALL}")
         lines.append(
             f"| {variant.label} | {mean(scores):.3f} | {min(scores):.3f} | {max(scores):.3f} | "
-            f"{deviation(scores)} | {share} | {len(scores)} |"
+            f"{deviation(scores)} | {found or ''} | {len(scores)} |"
         )
     return "\n".join(lines)
 

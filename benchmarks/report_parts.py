@@ -90,8 +90,8 @@ def learning_part(records: Sequence[Record], suite: SuiteName = "core") -> Part:
     options = f"--suite {suite}" + " --data FOLDER" * (suite == "real")
     parts = [
         Part(
-            f"## Learning{data}\n\n`python -m benchmarks.learning {options}`: "
-            f"{len(records)} trainings, {seeds} seed{'s' * (seeds > 1)}. "
+            f"## Learning{data}\n\n{len(records)} trainings of "
+            f"`python -m benchmarks.learning {options}`, {seeds} seed{'s' * (seeds > 1)}. "
             "All algorithms of a seed go on from one clone of the expert (`cloned`). Scores are "
             "of the whole test split, by the likeliest actions of the checkpoint that was best on "
             "the validation split, among which is the start. Tables have means over seeds with "
@@ -153,7 +153,7 @@ def randomness_part(records: Sequence[Record], answers: Sequence[Answers]) -> Pa
         f"`python -m benchmarks.randomness`. PPO on {ENV}, {SOURCE_TRAININGS.timesteps:,} actions "
         "from a clone that is made in the same run. In each line one source of chance is drawn "
         "anew in every training and the others stay as they are; in the last, all are. Intervals "
-        "of deviations and of shares are those of normal scores.\n"
+        "of deviations and of correlations are those of normal scores.\n"
     )
     parts = [
         Part(f"{introduction}\n{sources_table(records)}\n", {}),

@@ -19,7 +19,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from agents.provenance import PROVENANCE, git_state, machine, versions
+from agents.provenance import PROVENANCE
 from agents.run_files import CLONE, CURVE, METRICS, PREDICTIONS, RESULTS
 from agents.threads import CHOSEN
 
@@ -103,7 +103,7 @@ def command_of(origin: dict[str, Any], run: Path) -> list[str]:
     """The arguments of `python` that made a run, but for those that the new one has otherwise."""
     command: list[str] = origin["command"]
     words = command[1:]
-    if words[:3] == ["-m", "textenvs", "train"]:
+    if words[:3] == ["-m", "textenvs.cli", "train"]:
         words = ["-m", MODULES[0], *words[3:]]
     elif words[1:2] == ["train"] and Path(words[0]).stem == "textenvs":
         words = ["-m", MODULES[0], *words[2:]]
@@ -158,17 +158,13 @@ def same(one: Any, other: Any) -> bool:
     return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
-def changes_since(origin: dict[str, Any]) -> list[str]:
-    """What may explain a difference: commit, versions and machine that are others now.
-
-    The number of threads is none of it: the run was made again with as many.
-    """
-    now = {"git": git_state(Path(__file__)), "versions": versions(), "machine": machine()}
+def changes(origin: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """What may explain a difference: commit, versions and machine that are others now."""
     found = []
-    for group, facts in now.items():
-        before = origin.get(group) or {}
-        for name in sorted({*before, *(facts or {})} - {"threads", "chosen_threads"}):
-            was, is_now = before.get(name), (facts or {}).get(name)
+    for group in ("git", "versions", "machine"):
+        before, now = origin.get(group) or {}, new.get(group) or {}
+        for name in sorted({*before, *now}):
+            was, is_now = before.get(name), now.get(name)
             if was != is_now:
                 found.append(f"{group}: {name} was {was} and is {is_now}")
     return found
@@ -181,15 +177,15 @@ def main() -> None:
         out = settings.out or Path(temporary)
         try:
             differences = reproduce(settings.run, out)
+            others = changes(origin_of(settings.run), origin_of(out))
         except NotReproducible as error:
             print(f"error: {error}", file=sys.stderr)
             sys.exit(2)
     if not differences:
-        print(f"the same, but for times: {', '.join(COMPARED)} and all scores of {settings.run}")
+        print(f"the same: numbers, curve, answers and scores of {settings.run}, but for times")
         return
     print("\n".join(["NOT the same:", *differences]))
-    changes = changes_since(origin_of(settings.run))
-    print("\n".join(["What is different now:", *(changes or ["nothing that is recorded"])]))
+    print("\n".join(["What is different now:", *(others or ["nothing that is recorded"])]))
     sys.exit(1)
 
 

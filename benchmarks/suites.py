@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -79,8 +80,9 @@ def recipes_of(name: SuiteName, data: Path | None) -> dict[str, Recipe]:
             f"the suite real needs --data, a folder with conll, dialogue, squad and summarization; "
             f"got {data}"
         )
+    place = os.path.relpath(data)  # however it was spelled: another word is another command
     return {
-        env: replace(recipe, data=recipe.data.format(data=data))
+        env: replace(recipe, data=recipe.data.format(data=place))
         for env, recipe in REAL_RECIPES.items()
     }
 

@@ -73,13 +73,14 @@ def test_published_data_lie_in_a_folder(tmp_path: Path, monkeypatch: pytest.Monk
     for name, data, message in (("real", None, "needs --data"), ("core", tmp_path, "leave out")):
         with pytest.raises(ValueError, match=message):
             recipes_of(name, data)
-    recipes = recipes_of("real", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    recipes = recipes_of("real", tmp_path / "data")
+    assert recipes == recipes_of("real", Path("data")) == recipes_of("real", Path("./data/"))
     for cell in suites.cells(SUITES["real"], tmp_path, recipes=recipes, seeds=1):
         place = cell.command[cell.command.index("--dataset") + 1]
-        assert place.startswith(str(tmp_path))
+        assert place.startswith("data/")
     assert "{split}" in recipes["TextNER-v0"].data
-    monkeypatch.chdir(tmp_path)
-    assert "--dataset '../" in recipes_of("real", Path(".."))["TextNER-v0"].data
 
 
 @pytest.mark.parametrize("name", SUITES)

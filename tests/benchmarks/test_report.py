@@ -50,6 +50,8 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     variants = [*SOURCE_TRAININGS.variants, *SWEPT_TRAININGS.variants]
     write_records(folder / "randomness.jsonl", renamed("TextNER-v0", variants))
     answers = [Answers(seed, "now", t, 8, [0.5, 0.75]) for seed in (1, 2) for t in (0.0, 0.5, 1.0)]
+    origin = {"git": {"commit": "1234567890123", "changed": []}}
+    answers[0] = answers[0]._replace(origin=origin)
     lines = [json.dumps(each._asdict()) + "\n" for each in answers]
     (folder / "answers.jsonl").write_text("".join(lines))
     origin = {
@@ -77,7 +79,8 @@ def made(settings: Settings) -> Part:
 def test_every_table_and_figure_is_there(made: Part) -> None:
     for env in {record.env for record in RECORDS}:
         assert section([record for record in RECORDS if record.env == env]) in made.text
-    assert f"--suite real --data FOLDER`: {len(RUNS)} trainings" in made.text
+    real = "`python -m benchmarks.learning --suite real --data FOLDER`"
+    assert f"{len(RUNS)} trainings of {real}, {len(RUNS)} seeds." in made.text
     assert section(RUNS) in made.text
     for ablation in ABLATIONS:
         assert ablation.title in made.text
@@ -86,6 +89,15 @@ def test_every_table_and_figure_is_there(made: Part) -> None:
     assert "| an update | slots | 8, 16, 32 | 1.5, 3, 6 | 1.00 [" in made.text
     for record in RECORDS:
         assert all(command in made.text for command in record.commands)
+    assert "By the agents of the last line above, at commit 123456789012, unknown." in made.text
+    rows = re.findall(r"(?m)^\| (\d+) \| Text\w+-v0 \|", made.text)
+    kinds = re.findall(r"(?m)^(\d+)\. (.+)$", made.text[made.text.index("## Where the learning") :])
+    assert set(rows) == {number for number, _ in kinds}
+    assert len({kind for _, kind in kinds}) == len(kinds)
+    reconstructed = [number for number, kind in kinds if "not recorded by the run" in kind]
+    assert sum(rows.count(number) for number in reconstructed) == sum(
+        "reconstructed" in record.provenance for record in RECORDS
+    )
 
 
 def test_figures_name_their_axes(made: Part) -> None:
@@ -147,18 +159,18 @@ def test_the_committed_report_is_that_of_the_committed_results() -> None:
 
 
 def numbers_of(text: str) -> set[tuple[float, ...]]:
-    """The numbers of two and more decimals in it, and those with an interval as three.
+    """The numbers with a decimal and three digits in it, and those with an interval as three.
 
-    Without signs: what is -0.2 [-0.3, -0.1] above something lies 0.2 [0.1, 0.3] below it.
+    What lies 0.2 [0.1, 0.3] below is -0.2 [-0.3, -0.1]; single numbers are taken without signs.
     """
-    number = r"-?\d+\.\d{2,}"
-    intervals = [
-        tuple(map(float, found))
-        for found in re.findall(rf"({number}) \[({number}), ({number})\]", text)
-    ]
-    turned = [(-value, -high, -low) for value, low, high in intervals]
-    single = [(abs(float(found)),) for found in re.findall(rf"(?<![\w.]){number}\b", text)]
-    return {max(pair) for pair in zip(intervals, turned, strict=True)} | set(single)
+    number = r"-?(?:\d+\.\d{2,}|\d{2,}\.\d)\b"
+    found = set()
+    for value, low, high, below in re.findall(
+        rf"({number}) \[({number}), ({number})\]( below)?", text
+    ):
+        interval = float(value), float(low), float(high)
+        found.add((-interval[0], -interval[2], -interval[1]) if below else interval)
+    return found | {(abs(float(one)),) for one in re.findall(rf"(?<![\w.]){number}", text)}
 
 
 def sections(text: str, level: str) -> dict[str, str]:
@@ -171,8 +183,9 @@ def sections(text: str, level: str) -> dict[str, str]:
 
 def test_numbers_with_intervals() -> None:
     below, above = numbers_of("0.20 [0.10, 0.30] below"), numbers_of("| -0.20 [-0.30, -0.10] |")
-    assert below == above == {(0.2, 0.1, 0.3), (0.2,), (0.1,), (0.3,)}
-    assert numbers_of("0.5 of 4, and v1.25") == set()
+    assert below == above == {(-0.2, -0.3, -0.1), (0.2,), (0.1,), (0.3,)}
+    assert numbers_of("0.20 [0.10, 0.30]") != below
+    assert numbers_of("0.5 of 4, and v1.25 in 16.1") == {(16.1,)}
 
 
 def test_findings_have_their_numbers_from_the_tables_that_they_show() -> None:
@@ -185,7 +198,7 @@ def test_findings_have_their_numbers_from_the_tables_that_they_show() -> None:
         for address in re.findall(r"\]\((figures/[^)]+)\)", part)
     }
     count = 0
-    for part in sections(findings, "##").values():
+    for part in re.split(r"(?m)^(?=!\[|## )", findings)[1:]:
         figures = re.findall(r"\]\(report/(figures/[^)]+)\)", part)
         linked = re.findall(r"\]\(report/report\.md#([^)]+)\)", part)
         places = [*(where[figure] for figure in figures), *linked]

@@ -12,7 +12,7 @@ import pytest
 from agents.provenance import PROVENANCE, provenance
 from benchmarks.reproduce import (
     NotReproducible,
-    changes_since,
+    changes,
     command_of,
     differing_lines,
     lines_of,
@@ -63,7 +63,7 @@ def test_options_of_its_own_are_left_out() -> None:
     assert command_of({"command": words}, Path("run")) == [*words[1:4], "--seed", "1"]
 
 
-@pytest.mark.parametrize("start", [["/somewhere/bin/textenvs"], ["-m", "textenvs"]])
+@pytest.mark.parametrize("start", [["/somewhere/bin/textenvs"], ["-m", "textenvs.cli"]])
 def test_a_run_of_the_command_line(start: list[str]) -> None:
     words = ["python", *start, "train", "ppo", "--seed", "1", "--out", "b"]
     assert command_of({"command": words}, Path("run")) == [
@@ -89,12 +89,14 @@ def test_a_folder_without_a_run(tmp_path: Path) -> None:
         origin_of(tmp_path)
 
 
-def test_what_changed_since_is_told() -> None:
-    changes = changes_since({"versions": {"torch": "1.0"}, "machine": None, "git": None})
-    assert any(change.startswith("versions: torch was 1.0 and is ") for change in changes)
+def test_what_changed_is_told() -> None:
     now = provenance()
-    now["machine"] |= {"chosen_threads": "1", "threads": 99}
-    assert changes_since(now) == []
+    assert changes(now, now) == []
+    before = {"versions": now["versions"] | {"torch": "1.0"}, "machine": None, "git": now["git"]}
+    told = changes(before, now)
+    assert told[0].startswith("versions: torch was 1.0 and is ")
+    assert all(line.startswith("machine: ") for line in told[1:])
+    assert len(told) == 1 + len(now["machine"]) - ([*now["machine"].values()].count(None))
 
 
 def test_a_missing_line() -> None:
