@@ -131,22 +131,19 @@ class Aggregated(NamedTuple):
 
 
 def aggregated(records: Sequence[Record]) -> Aggregated | None:
-    """Each agent over environments; None where fewer than two have all agents.
+    """The agents that were trained in every environment which has several, over these.
 
-    None too where nothing has two seeds, to draw intervals from. Agents that were trained in one
-    environment alone are left out.
+    None for fewer than two such environments, without such agents, and where nothing has two
+    seeds, to draw intervals from.
     """
     trained = [record for record in records if record.agent != CLONE]
     done = Counter((run.env, run.agent) for run in trained)
-    several = {agent for _, agent in done if sum(agent == each for _, each in done) > 1}
-    runs = [run for run in trained if run.agent in several]
+    agents_in = Counter(env for env, _ in done)
+    envs = [env for env, agents in agents_in.items() if agents > 1]
+    runs = [run for run in trained if all((env, run.agent) in done for env in envs)]
     labels = {run.agent: run.label for run in runs}
-    envs = [
-        env
-        for env in dict.fromkeys(run.env for run in runs)
-        if all((env, agent) in done for agent in labels)
-    ]
-    if len(envs) < 2 or max(done[env, agent] for env in envs for agent in labels) < 2:
+    seeds = [done[env, agent] for env in envs for agent in labels]
+    if len(envs) < 2 or max(seeds, default=0) < 2:
         return None
     scores: dict[str, Scores] = {
         agent: [
@@ -179,8 +176,8 @@ def _notes(found: Aggregated, records: Sequence[Record]) -> list[str]:
     """What the comparison leaves out, and where it is uneven."""
     notes = []
     trained = {run.agent: run.label for run in records if run.agent != CLONE}
-    if alone := [label for agent, label in trained.items() if agent not in found.labels]:
-        notes.append(f"Trained in one environment alone, and left out: {', '.join(alone)}.")
+    if others := [label for agent, label in trained.items() if agent not in found.labels]:
+        notes.append(f"Not trained in all of these, and left out: {', '.join(others)}.")
     for env in found.envs:
         steps = {
             run.label: run.timesteps
