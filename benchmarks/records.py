@@ -54,8 +54,7 @@ class Record(NamedTuple):
     commands: list[str]
     """Those of the cells that it builds on, and its own."""
     provenance: dict[str, Any]
-    """See `agents.provenance`; of the first sitting. Under `reconstructed` stands what the run
-    itself did not record."""
+    """See `agents.provenance`; of its first start."""
 
     @property
     def own_label(self) -> str:

@@ -253,10 +253,8 @@ def _code(commands: Sequence[str]) -> str:
 
 
 def _software(record: Record) -> str:
-    """Versions and machine of a training, or what it did not record."""
+    """Versions and machine of a training."""
     origin = record.provenance
-    if "reconstructed" in origin:
-        return f"not recorded by the run itself: {origin['reconstructed']}"
     versions = ", ".join(f"{name} {version}" for name, version in origin["versions"].items())
     machine = origin["machine"]
     return (
