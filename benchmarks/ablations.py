@@ -223,8 +223,7 @@ def ablation_table(ablation: Ablation, records: Sequence[Record]) -> str:
         if own:
             starts = [run.score(CLONED) for run in own if CLONED in run.scores]
             start = str(spread(starts, 0, 1)) if starts else "random weights"
-            found = seed_by_seed(own, runs_of(ablation, usual, records))
-            difference = str(found) if found and name != usual else ""
+            difference = seed_by_seed(own, runs_of(ablation, usual, records))
             minutes = spread([run.training_seconds / 60 for run in own]).mean
             lines.append(
                 f"| {LABELS[ablation.env, name]} | {spread([run.score() for run in own], 0, 1)} | "

@@ -56,11 +56,14 @@ def spread(values: Sequence[float], lowest: float = -math.inf, highest: float = 
     return Spread(middle, max(lowest, middle - half), min(highest, middle + half), count)
 
 
-def seed_by_seed(runs: Sequence[Record], usual: Sequence[Record]) -> Spread | None:
-    """How much better runs are than the usual ones of the same seeds; None without such."""
+def seed_by_seed(runs: Sequence[Record], usual: Sequence[Record]) -> str:
+    """How much better runs are than the usual ones of the same seeds.
+
+    "" without such, and for the usual ones themselves.
+    """
     first = {run.seed: run.score() for run in usual}
     differences = [run.score() - first[run.seed] for run in runs if run.seed in first]
-    return spread(differences, -1, 1) if differences else None
+    return str(spread(differences, -1, 1)) if differences and runs != usual else ""
 
 
 def table_of(records: Sequence[Record]) -> str:
@@ -90,9 +93,9 @@ def section(runs: Sequence[Record]) -> str:
     for agent in dict.fromkeys(run.agent for run in runs if run.agent != CLONE):
         own = [run for run in runs if run.agent == agent]
         gains = spread([run.score() - run.score(CLONED) for run in own])
-        found = None if agent == REFERENCE else seed_by_seed(own, reference)
+        differences = seed_by_seed(own, reference)
         scores = spread([run.score() for run in own], 0, 1)
-        rows.append(_row(own[0].label, scores, str(gains), str(found or ""), own))
+        rows.append(_row(own[0].label, scores, str(gains), differences, own))
     rows += [ladder["expert"]] if ladder["expert"] else []
     columns = [column for column in zip(*rows, strict=True) if any(column[1:])]
     lines = [f"| {' | '.join(row)} |" for row in zip(*columns, strict=True)]

@@ -292,8 +292,7 @@ def sweep_table(sweep: Sweep, records: Sequence[Record]) -> str:
     for value in sweep.values:
         runs = variant_runs(records, sweep.variant(value))
         if runs:
-            found = seed_by_seed(runs, reference)
-            difference = str(found) if found and value != sweep.reference else ""
+            difference = seed_by_seed(runs, reference)
             scores = spread([run.score() for run in runs], 0, 1)
             lines.append(f"| {value} | {scores} | {difference} | {len(runs)} |")
     return "\n".join(lines)
